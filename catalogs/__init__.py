@@ -1,0 +1,1 @@
+"""The catalogue: items, collections, and the stores that answer searches."""

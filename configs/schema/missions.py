@@ -1,0 +1,28 @@
+"""A mission: the satellite, who operates it, and the collections its products go to."""
+
+from pydantic import AnyUrl, Field, PositiveInt
+
+from configs.schema.values import Identifier, Value
+
+
+class Provider(Value):
+    """An organisation with a role in the data, in STAC's terms."""
+
+    name: str
+    roles: tuple[str, ...]
+    url: AnyUrl | None = None
+
+
+class MissionConfig(Value):
+    """One satellite."""
+
+    id: Identifier
+    code: str = Field(pattern=r"^[A-Z0-9]{2,8}$", description="short code that item ids begin with")
+    title: dict[str, str] = Field(description="title per language: kk, ru, en")
+    description: str
+    platform: str = Field(description="STAC platform")
+    constellation: str | None = None
+    norad_id: PositiveInt | None = None
+    cospar_id: str | None = None
+    providers: tuple[Provider, ...] = ()
+    licence: str = Field(default="other", description="SPDX id, or 'other'")

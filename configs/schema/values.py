@@ -1,0 +1,17 @@
+"""What all configuration values share: frozen, and strict about names."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
+"""Lower-case words joined by hyphens: safe as a file name, a URL segment and a collection id."""
+
+BandName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
+"""A band's name in arrays, assets and expressions."""
+
+
+class Value(BaseModel):
+    """A configuration value: immutable; an unknown key is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

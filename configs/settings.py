@@ -1,0 +1,67 @@
+"""Where an installation lives, and what its operator set."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder that holds everything an installation owns. Nothing is created until it is needed."""
+
+    path: Path
+
+    @classmethod
+    def resolve(cls, given: Path | None = None) -> "Home":
+        """``given``, else ``$QYRAN_HOME``, else ``./qyran-home``; always absolute."""
+        return cls((given or Path(os.environ.get("QYRAN_HOME") or "qyran-home")).expanduser().resolve())
+
+    @property
+    def landing(self) -> Path:
+        """Drop a package here: it is processed."""
+        return self.path / "landing"
+
+    @property
+    def quarantine(self) -> Path:
+        """Packages that could not be processed, untouched, each with its reason."""
+        return self.path / "quarantine"
+
+    @property
+    def archive(self) -> Path:
+        """Zarr products."""
+        return self.path / "archive"
+
+    @property
+    def products(self) -> Path:
+        """COGs, thumbnails, quality reports, STAC items."""
+        return self.path / "products"
+
+    @property
+    def catalogue(self) -> Path:
+        """The embedded catalogue's database."""
+        return self.path / "catalogue"
+
+    @property
+    def dem(self) -> Path:
+        """Elevation models."""
+        return self.path / "auxiliary" / "dem"
+
+    @property
+    def prefect(self) -> Path:
+        """Prefect's own home."""
+        return self.path / "prefect"
+
+    @property
+    def logs(self) -> Path:
+        """Log files."""
+        return self.path / "logs"
+
+    @property
+    def configs(self) -> Path:
+        """The operator's own YAML files, laid over the shipped ones."""
+        return self.path / "configs"
+
+    @property
+    def staging(self) -> Path:
+        """Work in progress, on the same filesystem as archive and products so that publishing is a rename."""
+        return self.path / "staging"

@@ -1,0 +1,1 @@
+"""Flows, commands and everything that runs."""

@@ -1,0 +1,1 @@
+"""From delivered counts to archived products: readers, radiometry, geometry, quality, products, archive."""

@@ -1,0 +1,1 @@
+"""The store of record: writing, publishing, opening and checking products."""

@@ -1,0 +1,1 @@
+"""Ground to image and image to map: sensor models, terrain, datum, resampling."""

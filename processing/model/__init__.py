@@ -1,0 +1,1 @@
+"""The nouns: what a scene, an orthoimage, a product are, and what may go wrong. Values only."""

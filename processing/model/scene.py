@@ -1,0 +1,139 @@
+"""A delivered package and the scenes in it."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+import xarray as xr
+from affine import Affine
+
+from configs.schema import RadianceRule
+from processing.model.levels import Level, Quantity
+from processing.model.sensor_model import SensorModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandCalibration:
+    """How one band's counts become radiance, as its delivery states it."""
+
+    rule: RadianceRule
+    gain: float
+    bias: float = 0.0
+    """W m-2 sr-1 um-1."""
+    esun: float | None = None
+    """Band solar irradiance at 1 AU, W m-2 um-1."""
+    esun_source: str | None = None
+    """``file`` or ``config``."""
+    calibrated_on: str | None = None
+    """Date of the calibration, ISO 8601, as the delivery states it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """One band of a scene."""
+
+    name: str
+    """Ours: blue, green, red, red_edge, nir, pan, ..."""
+    label: str
+    """The delivery's: B0, PAN, ..."""
+    common_name: str | None = None
+    centre_nm: float | None = None
+    fwhm_nm: float | None = None
+    calibration: BandCalibration | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Angles:
+    """Scene-centre angles, degrees. Azimuths clockwise from north, from the target towards sun or satellite."""
+
+    sun_zenith_deg: float | None = None
+    sun_azimuth_deg: float | None = None
+    view_zenith_deg: float | None = None
+    view_azimuth_deg: float | None = None
+    off_nadir_deg: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapGrid:
+    """Georeference of an image that is on a map already."""
+
+    crs: str
+    transform: Affine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One acquisition by one detector array: bands on one sampling grid, in the sensor's geometry.
+
+    ``pixels`` is lazy, dims ``(band, line, sample)``; None when the package holds no pixels, and then
+    ``no_pixels`` says why. After calibration it is float32 with NaN where nodata. ``saturation`` is a lazy
+    boolean array ``(line, sample)``, true where any band is saturated; None before calibration.
+    """
+
+    scene_id: str
+    """The delivery's own identifier of the acquisition."""
+    mission: str
+    sensor: str
+    group: str
+    """Key of the sensor's band group: ``ms``, ``pan``."""
+    level: Level
+    acquired: datetime
+    """UTC, at the scene's centre."""
+    bands: tuple[Band, ...]
+    """In the order of the pixels' band axis."""
+    shape: tuple[int, int]
+    """Lines, samples."""
+    angles: Angles
+    footprint: tuple[tuple[float, float], ...]
+    """Ring of (lon, lat) as the delivery states it, unclosed; empty when it states none."""
+    model: SensorModel | None = None
+    map_grid: MapGrid | None = None
+    nodata: int | None = 0
+    saturated: int | None = None
+    quantity: Quantity = Quantity.DN
+    pixels: xr.DataArray | None = None
+    saturation: xr.DataArray | None = None
+    no_pixels: str | None = None
+    profile: str = ""
+    """Metadata profile the figures were understood by."""
+    platform_facts: dict[str, str | float | int] = field(default_factory=dict)
+    """Further facts the delivery states: orbit number, orbit direction, processing software, ..."""
+    warnings: tuple[str, ...] = ()
+    """What a careful reader should know: an assumption made, a figure missing."""
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the bands, in order."""
+        return tuple(band.name for band in self.bands)
+
+    def but(self, **changes: object) -> Self:
+        """A copy with some fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveredFile:
+    """One file of a package."""
+
+    path: str
+    """Relative to the package's root, with forward slashes."""
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A delivered package, understood."""
+
+    package: Path
+    """What was handed in: folder, archive or file."""
+    root: Path
+    """The folder its files lie in (the package itself, or where it was unpacked)."""
+    delivery_id: str
+    """Identifier shared by all scenes of the acquisition."""
+    format: str
+    """Name of the reader that understood it."""
+    scenes: tuple[Scene, ...]
+    files: tuple[Path, ...] = ()
+    """Files the reader relied on, absolute, inside ``root``."""

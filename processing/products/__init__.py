@@ -1,0 +1,1 @@
+"""Derived products: expressions over bands, pictures for people."""

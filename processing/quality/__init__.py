@@ -1,0 +1,1 @@
+"""What is wrong with each pixel, bit by bit."""

@@ -1,0 +1,1 @@
+"""Delivered packages and elevation models: the only way in for foreign bytes."""

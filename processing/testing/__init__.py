@@ -1,0 +1,1 @@
+"""A simulator with known truth, and the contracts any implementation must pass."""
