@@ -1,0 +1,54 @@
+# Qyran. `make demo` and `make test` each do all their own set-up on a machine that has git, make and
+# python3 (3.11 or later) with venv and pip.
+
+PYTHON ?= python3
+UV     := .tools/bin/uv
+BIN    := .venv/bin
+READY  := .venv/.ready
+
+# An activated environment elsewhere must not be taken for ours.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint install lock format clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+demo: $(READY)  ## a simulated pass near Almaty, from raw delivery to catalogue, measured against the truth
+	$(BIN)/qyran demo --home qyran-demo
+
+test: $(READY)  ## every test that can run here
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY)  ## style, types, import rules, and what may not be in the repository
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+install: $(READY)  ## the environment in .venv, and nothing else
+
+$(UV): .ci/bootstrap.txt
+	$(PYTHON) -m venv --clear .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/bootstrap.txt
+	@touch $@
+
+# uv finds the system's or pyenv's Python of .python-version, or fetches one; failing that, any that will do.
+$(READY): requirements.lock pyproject.toml .python-version | $(UV)
+	@test -x $(BIN)/python || $(UV) venv --quiet --no-project .venv --python "$$(cat .python-version)" \
+		|| $(UV) venv --quiet --no-project .venv --python '>=3.12'
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
+	@touch $@
+
+lock: $(READY)  ## requirements.lock again, after a change of dependencies in pyproject.toml
+	.ci/lock requirements.lock
+
+format: $(READY)  ## what ruff can put right
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## everything that the other targets made
+	rm -rf .tools .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache qyran-demo
