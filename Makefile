@@ -5,6 +5,9 @@ PYTHON ?= python3
 UV     := .tools/bin/uv
 BIN    := .venv/bin
 READY  := .venv/.ready
+WANTED := $(file <.python-version)
+# pyenv's interpreter also where its shims are not on the PATH, as in services and cron.
+PYENV  := $(lastword $(sort $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/$(WANTED).*/bin/python$(WANTED))))
 
 # An activated environment elsewhere must not be taken for ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
@@ -35,10 +38,10 @@ $(UV): .ci/bootstrap.txt
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/bootstrap.txt
 	@touch $@
 
-# uv finds the system's or pyenv's Python of .python-version, or fetches one; failing that, any that will do.
+# The Python of .python-version: pyenv's, the system's, or one that uv fetches; failing that, any newer one here.
 $(READY): requirements.lock pyproject.toml .python-version | $(UV)
-	@test -x $(BIN)/python || $(UV) venv --quiet --no-project .venv --python "$$(cat .python-version)" \
-		|| $(UV) venv --quiet --no-project .venv --python '>=3.12'
+	@test -x $(BIN)/python || $(UV) venv --quiet --no-project .venv --python "$(or $(PYENV),$(WANTED))" \
+		|| $(UV) venv --quiet --no-project .venv --python '>=$(WANTED)' --no-python-downloads
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
 	@touch $@
