@@ -1,0 +1,138 @@
+"""Terrain: heights above the ellipsoid on one grid, sampled where the map asks."""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from affine import Affine
+from numba import njit
+from pyproj import CRS, Transformer
+
+from processing.model.lineage import InputRecord
+
+Array = npt.NDArray[np.float64]
+Heights = npt.NDArray[np.float32]
+
+_GEOGRAPHIC_WGS84 = "EPSG:4326"
+
+
+@njit(nogil=True, cache=True)
+def bilinear_point(heights: Heights, row: float, col: float) -> float:
+    """Height at a continuous grid position, (0, 0) = outer corner of the first cell; NaN outside or void.
+
+    Heights stand at cell centres. In the outer half-cell of the grid the outermost height holds. A void counts
+    only where its weight is not zero.
+    """
+    rows, cols = heights.shape
+    if not (0.0 <= row <= rows and 0.0 <= col <= cols):
+        return np.nan
+    y = min(max(row - 0.5, 0.0), rows - 1.0)
+    x = min(max(col - 0.5, 0.0), cols - 1.0)
+    top = int(y)
+    left = int(x)
+    down = y - top
+    right = x - left
+    total: float = 0.0
+    if (1.0 - down) * (1.0 - right) != 0.0:
+        total += (1.0 - down) * (1.0 - right) * heights[top, left]
+    if (1.0 - down) * right != 0.0:
+        total += (1.0 - down) * right * heights[top, left + 1]
+    if down * (1.0 - right) != 0.0:
+        total += down * (1.0 - right) * heights[top + 1, left]
+    if down * right != 0.0:
+        total += down * right * heights[top + 1, left + 1]
+    return total
+
+
+@njit(nogil=True, cache=True)
+def bilinear(heights: Heights, inverse: tuple[float, ...], x: Array, y: Array, result: Array) -> None:
+    """Sample flat arrays of map points; ``inverse`` is the affine (a, b, c, d, e, f) from map to (col, row)."""
+    a, b, c, d, e, f = inverse
+    for index in range(x.size):
+        col = a * x[index] + b * y[index] + c
+        row = d * x[index] + e * y[index] + f
+        result[index] = bilinear_point(heights, row, col)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Terrain:
+    """Heights above the WGS 84 ellipsoid on a regular grid.
+
+    ``heights``: float32 ``(rows, cols)``, metres, NaN = void, read-only. ``crs``: horizontal, anything pyproj reads.
+    ``transform``: cell (column, row) corners to map.
+    """
+
+    heights: Heights
+    crs: str
+    transform: Affine
+    datum_note: str
+    """How the heights came to be ellipsoidal."""
+    sources: tuple[InputRecord, ...] = ()
+    warnings: tuple[str, ...] = ()
+    digest: str = field(init=False)
+    """SHA-256 of heights, grid and CRS: the terrain's identity in task names."""
+
+    def __post_init__(self) -> None:
+        heights = np.ascontiguousarray(self.heights, dtype=np.float32)
+        if heights is self.heights and heights.flags.writeable:
+            heights = heights.copy()
+        heights.setflags(write=False)
+        object.__setattr__(self, "heights", heights)
+        identity = hashlib.sha256(heights.data)
+        identity.update(repr((heights.shape, self.crs, tuple(self.transform)[:6])).encode())
+        object.__setattr__(self, "digest", identity.hexdigest())
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return ("terrain", self.digest)
+
+    def height(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> Array:
+        """Heights above the ellipsoid, m, bilinear; NaN outside the grid and where it is void.
+
+        Parameters
+        ----------
+        lon, lat
+            Degrees WGS 84; broadcast.
+        """
+        longitude, latitude = np.broadcast_arrays(np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64))
+        result = np.empty(longitude.shape)
+        x, y = self.map_position(longitude.ravel(), latitude.ravel())
+        bilinear(self.heights, tuple((~self.transform)[:6]), x, y, result.ravel())
+        return result
+
+    def map_position(self, lon: Array, lat: Array) -> tuple[Array, Array]:
+        """Positions in the terrain's own CRS of flat arrays of lon, lat."""
+        to_map = _from_lonlat(self.crs)
+        if to_map is None:
+            return np.ascontiguousarray(lon), np.ascontiguousarray(lat)
+        x, y = to_map.transform(lon, lat)
+        return np.asarray(x), np.asarray(y)
+
+    def height_range(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> tuple[float, float] | None:
+        """Lowest and highest height in the map rectangle around points, one cell wider; None where all is void.
+
+        Bilinear heights never leave the range of their nodes, so no point inside the rectangle does.
+        """
+        x, y = self.map_position(np.asarray(lon, dtype=np.float64).ravel(), np.asarray(lat, dtype=np.float64).ravel())
+        a, b, c, d, e, f = tuple(~self.transform)[:6]
+        col, row = a * x + b * y + c, d * x + e * y + f
+        col, row = col[np.isfinite(col)], row[np.isfinite(row)]
+        if col.size == 0 or row.size == 0:
+            return None
+        window = (
+            slice(max(int(np.floor(row.min())) - 2, 0), max(int(np.ceil(row.max())) + 2, 0)),
+            slice(max(int(np.floor(col.min())) - 2, 0), max(int(np.ceil(col.max())) + 2, 0)),
+        )
+        known = self.heights[window]
+        known = known[np.isfinite(known)]
+        return (float(known.min()), float(known.max())) if known.size else None
+
+
+@lru_cache(maxsize=32)
+def _from_lonlat(crs: str) -> Transformer | None:
+    """Transformer from lon, lat to a CRS; None where they are the same thing."""
+    target = CRS.from_user_input(crs)
+    if target.equals(CRS.from_user_input(_GEOGRAPHIC_WGS84), ignore_axis_order=True):
+        return None
+    return Transformer.from_crs(_GEOGRAPHIC_WGS84, target, always_xy=True, allow_ballpark=False)
