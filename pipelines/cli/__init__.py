@@ -1,0 +1,42 @@
+"""The command ``qyran``. Each module holds one command; heavy imports wait until a command runs."""
+
+import typer
+
+from pipelines.cli.demo import demo
+from pipelines.cli.doctor import doctor
+from pipelines.cli.info import info
+from pipelines.cli.ortho import ortho
+from pipelines.cli.process import process
+from pipelines.cli.search import search
+from pipelines.cli.simulate import simulate
+
+app = typer.Typer(
+    name="qyran",
+    help="Ground segment for Earth-observation images: from the delivered package to the catalogued product.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+for command in (demo, info, process, search, ortho, simulate, doctor):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"qyran {version('qyran')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done (held and rejected are results), 1 failed, 2 wrong usage."""
+    app()

@@ -1,0 +1,16 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Folder of the installation. [default: $QYRAN_HOME, else ./qyran-home]", metavar="DIR"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and detailed logs.")]
+PackageArgument = Annotated[
+    Path, typer.Argument(help="Delivered package: folder, .zip, .tar, .tif, .jp2 or RPC file.", exists=True)
+]

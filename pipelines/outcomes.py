@@ -1,0 +1,75 @@
+"""What became of a package, as a value.
+
+``published``
+    Its products are in the archive and in the catalogue (now, or already before).
+``held``
+    Nothing is wrong with the package; something else is missing that an operator can supply, such as a DEM.
+    Run it again then.
+``rejected``
+    The package is understood, but no product can or may be made from it: no pixels inside, an identifier that
+    already stands for other bytes.
+``quarantined``
+    The package is damaged, incomplete, unknown or hostile. A copy lies in ``HOME/quarantine`` with the reason.
+``failed``
+    Our fault, or the machine's: see the message and the log.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from processing.model.errors import BadInput, QyranError
+from processing.model.quality import Outcome
+
+
+class ItemLink(BaseModel):
+    """A catalogued item, where to read it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    collection: str
+    id: str
+    href: str
+    """Path of the item's JSON file."""
+
+
+class Stop(BaseModel):
+    """Why a package went no further."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    outcome: Outcome
+    reason: str
+    """Stable dotted code."""
+    message: str
+    where: str | None = None
+    remedy: str | None = None
+
+    @classmethod
+    def of(cls, error: QyranError, outcome: Outcome) -> "Stop":
+        """The stop that an error leads to."""
+        return cls(outcome=outcome, reason=error.kind, message=error.message, where=error.where, remedy=error.remedy)
+
+
+class PackageOutcome(BaseModel):
+    """The record of one package's run: CONTRACT's JSON, with the words for a person added."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    package: str
+    outcome: Outcome
+    reasons: tuple[str, ...] = ()
+    """Stable codes, e.g. ``already_published``, ``dem.missing``, ``xml.dtd_forbidden``."""
+    items: tuple[ItemLink, ...] = ()
+    seconds: float = 0.0
+    message: str | None = None
+    where: str | None = None
+    remedy: str | None = None
+    quarantine: str | None = None
+    """Folder that holds the quarantined copy and its reason."""
+    stages: dict[str, float] = Field(default_factory=dict)
+    """Seconds by stage."""
+
+
+def stop_for_package(error: BadInput) -> Stop:
+    """What a package at fault leads to. Without pixels it is sound, there is only nothing to make of it."""
+    sound = error.kind in ("package.no_pixels", "package.level", "recipe.bands_missing")
+    return Stop.of(error, Outcome.REJECTED if sound else Outcome.QUARANTINED)

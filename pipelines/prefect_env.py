@@ -1,0 +1,82 @@
+"""Prefect, told before it is imported how to behave inside Qyran: its own home, nothing sent anywhere, few words."""
+
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from processing.model.errors import Defect
+
+LOOPBACK = "127.0.0.1,localhost,::1"
+
+
+def prefect_environment(prefect_home: Path) -> dict[str, str]:
+    """Environment variables of every process that runs Prefect for this installation.
+
+    Both telemetry switches are needed: the server's own, and the one of the libraries below it. The version check
+    would ask an outside host. Results are JSON, never pickle: whoever can write a pickle can run code.
+    """
+    return {
+        "PREFECT_HOME": str(prefect_home),
+        "PREFECT_PROFILES_PATH": str(prefect_home / "profiles.toml"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # The newer pages call an outside analytics host from the operator's browser, whatever is set.
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "processing,catalogs,pipelines",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    }
+
+
+def prepare_prefect(prefect_home: Path) -> None:
+    """Set this process up to run flows with no server of its own running. Call it before anything imports Prefect.
+
+    Prefect starts a temporary server on loopback at the first flow (some 10 to 20 s) and stops it when the process
+    ends; its database stays in ``prefect_home``, so that the history of runs does too. A random password keeps
+    other users of the machine away from it. Where ``PREFECT_API_URL`` names a running server, that one is used.
+
+    Raises
+    ------
+    Defect
+        If Prefect was imported before with another home: it reads its settings only once.
+    """
+    if "prefect" in sys.modules:
+        if os.environ.get("PREFECT_HOME") != str(prefect_home):
+            raise Defect(
+                "Prefect was already set up in this process with another home",
+                kind="prefect.prepared_twice",
+                where=os.environ.get("PREFECT_HOME", "its default home"),
+            )
+        return
+    # The folder, not the umask, keeps others out of the database: archive and products stay as the operator set them.
+    prefect_home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    prefect_home.chmod(0o700)
+    settings = prefect_environment(prefect_home) | {"PREFECT_LOGGING_LEVEL": "WARNING"}
+    if "PREFECT_API_URL" not in os.environ:
+        password = f"qyran:{secrets.token_urlsafe(24)}"
+        settings |= {
+            "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
+            "PREFECT_SERVER_API_AUTH_STRING": password,
+            "PREFECT_API_AUTH_STRING": password,
+        }
+    os.environ.update(settings)
+    beyond = os.environ.get("NO_PROXY", "")
+    os.environ["NO_PROXY"] = f"{beyond},{LOOPBACK}" if beyond else LOOPBACK
+
+
+@contextmanager
+def flows_in_this_process() -> Iterator[None]:
+    """Run flows in this very process, without the heartbeat that a server would watch: it costs 1 s a run."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    logging.getLogger("prefect").setLevel(logging.WARNING)
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
