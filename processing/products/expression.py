@@ -86,9 +86,7 @@ class Expression:
         return np.array(stack.pop(), np.float32)
 
 
-def _apply(
-    operator: str, left: npt.NDArray[np.float32], right: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
+def _apply(operator: str, left: npt.NDArray[np.float32], right: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     match operator:
         case "+":
             return left + right

@@ -35,7 +35,7 @@ def _exact(text: str, values: dict[str, int]) -> Fraction | None:
     names: dict[str, object] = {band: Fraction(value) for band, value in values.items()}
     wrapped = "".join(f"Fraction('{part}')" if part[:1].isdigit() else part for part in _split(text))
     try:
-        return Fraction(eval(wrapped, {"Fraction": Fraction, "__builtins__": {}}, names))  # noqa: S307
+        return Fraction(eval(wrapped, {"Fraction": Fraction, "__builtins__": {}}, names))
     except ZeroDivisionError:
         return None
 
