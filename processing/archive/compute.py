@@ -1,0 +1,141 @@
+"""The one place where a graph runs: every shard of every level, each written by one task."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dask.callbacks import Callback
+from dask.base import compute
+from dask.delayed import Delayed, delayed
+from shapely import Polygon
+
+from processing.archive.footprint import inside
+from processing.archive.manifest import ObjectRecord
+from processing.archive.shards import GroupTally, halve_shards, tally_shard, write_shards
+from processing.archive.store import Group, Level
+from processing.model.errors import Defect
+from processing.model.image import OrthoImage
+
+Progress = Callable[[int, int, str], None]
+"""Called with how many of how many steps are done, and what the last one was."""
+
+
+def write_pixels(
+    store: Path, groups: Sequence[Group], images: Sequence[OrthoImage], step: Callable[[str], None]
+) -> tuple[ObjectRecord, ...]:
+    """Compute the images and write them, with all coarser levels, into a created store: one graph, one compute.
+
+    A task reads the lazy block of one shard, pixels and flags together, and writes that shard of every band.
+    A coarser shard follows as soon as the shards below it are there.
+
+    Parameters
+    ----------
+    step
+        Called after each task with what it did (schedulers of this machine; others call it only at the end).
+
+    Returns
+    -------
+    records
+        SHA-256 and size of every shard's object.
+    """
+    tasks = [
+        task
+        for group, image in zip(groups, images, strict=True)
+        for level_tasks in _group_tasks(store, group, image)
+        for task in level_tasks.values()
+    ]
+    with _Steps("shard-", step):
+        results: tuple[tuple[ObjectRecord, ...], ...] = compute(*tasks)
+    return tuple(record for records in results for record in records)
+
+
+def count_tasks(groups: Sequence[Group]) -> int:
+    """How many tasks :func:`write_pixels` will run."""
+    return sum(len(tuple(level.shards())) for group in groups for level in group.levels)
+
+
+def tally(store: Path, groups: Sequence[Group], ring: Polygon) -> dict[str, GroupTally]:
+    """Read the finest level of every group back, shard by shard, and count; by group.
+
+    The sums are of integers: the same in whatever order the shards come.
+    """
+    tasks = [
+        delayed(_tally, pure=True)(store, group, index, ring, dask_key_name=f"tally-{group.name}-{index}")
+        for group in groups
+        for index in group.levels[0].shards()
+    ]
+    totals = {group.name: GroupTally() for group in groups}
+    for name, result in compute(*tasks):
+        totals[name].add(result)
+    return totals
+
+
+def _tally(store: Path, group: Group, index: tuple[int, int], ring: Polygon) -> tuple[str, GroupTally]:
+    level = group.levels[0]
+    return group.name, tally_shard(store, group, index, inside(ring, level.geobox, level.region(index)))
+
+
+def _group_tasks(store: Path, group: Group, image: OrthoImage) -> Iterator[dict[tuple[int, int], Delayed]]:
+    """Tasks by shard index, one mapping a level, finest first."""
+    base = group.levels[0]
+    pixels, flags = _blocks(image, base)
+    tasks = {
+        index: delayed(write_shards, pure=True)(
+            store, base, dict(group.encodings), index, pixels[(0, *index)], flags[index],
+            dask_key_name=f"shard-{base.path}-{index}",
+        )
+        for index in base.shards()
+    }  # fmt: skip
+    yield tasks
+    for finer, level in zip(group.levels, group.levels[1:], strict=False):
+        tasks = {
+            index: delayed(halve_shards, pure=True)(
+                store, group, finer, level, index, [tasks[below] for below in _below(finer, level, index)],
+                dask_key_name=f"shard-{level.path}-{index}",
+            )
+            for index in level.shards()
+        }  # fmt: skip
+        yield tasks
+
+
+def _blocks(image: OrthoImage, level: Level) -> tuple[Any, Any]:
+    """Delayed blocks of pixels ``(1, rows, columns)`` and flags ``(rows, columns)``, one a shard.
+
+    The graph is not optimised here: pixels and flags would be optimised apart, and what they share computed twice.
+    """
+    rows, columns = level.shard
+    pixels = image.pixels.transpose("band", "y", "x")
+    flags = image.qa.transpose("y", "x")
+    if pixels.shape != (len(image.bands), *level.shape) or flags.shape != level.shape:
+        raise Defect(
+            f"pixels {pixels.shape} and flags {flags.shape} do not fit {len(image.bands)} bands of {level.shape}",
+            kind="archive.shape",
+            where=image.group,
+        )
+    return (
+        pixels.chunk({"band": -1, "y": rows, "x": columns}).data.to_delayed(optimize_graph=False),
+        flags.chunk({"y": rows, "x": columns}).data.to_delayed(optimize_graph=False),
+    )
+
+
+def _below(finer: Level, level: Level, index: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Shards of the finer level that a shard of the coarser one is made from."""
+    rows, columns = level.region(index)
+    for row, column in finer.shards():
+        region = finer.region((row, column))
+        if (
+            region[0].start < 2 * rows.stop and region[0].stop > 2 * rows.start
+            and region[1].start < 2 * columns.stop and region[1].stop > 2 * columns.start
+        ):  # fmt: skip
+            yield row, column
+
+
+class _Steps(Callback):
+    """Calls back after every task whose key has a prefix."""
+
+    def __init__(self, prefix: str, step: Callable[[str], None]) -> None:
+        def after(key: Any, *_: Any) -> None:
+            if isinstance(key, str) and key.startswith(prefix):
+                step(key.removeprefix(prefix))
+
+        super().__init__(posttask=after)  # type: ignore[no-untyped-call]

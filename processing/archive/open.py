@@ -1,0 +1,122 @@
+"""Opening a product: lazy, in physical units, and never silent about what is missing."""
+
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+import zarr
+
+from processing.archive.encode import decode
+from processing.archive.layout import GRID_MAPPING, MANIFEST, MEASUREMENTS, QA
+from processing.archive.manifest import fingerprint
+from processing.archive.shards import array_at
+from processing.model.errors import BadInput, Defect
+from processing.model.product import Encoding
+
+
+def list_groups(path: Path) -> dict[str, tuple[str, ...]]:
+    """Measurement groups of a store, each with its level names, finest first.
+
+    Raises
+    ------
+    BadInput
+        ``product.not_found`` if there is no store at ``path``.
+    """
+    store = path.resolve()
+    try:
+        root = zarr.open_group(store, mode="r", zarr_format=3)
+        return {
+            name: tuple(str(entry["asset"]) for entry in group.attrs["multiscales"]["layout"])  # type: ignore[index, call-overload, union-attr]
+            for name, group in sorted(root.require_group(MEASUREMENTS).groups())
+        }
+    except (FileNotFoundError, KeyError) as error:
+        raise BadInput(
+            f"there is no product at {path.name}", kind="product.not_found", where=str(path), remedy="Check the path."
+        ) from error
+
+
+def open_product(path: Path, *, group: str | None = None, level: int = 0, masked: bool = True) -> xr.Dataset:
+    """Open one level of one group.
+
+    Parameters
+    ----------
+    path
+        Folder of the store, or the link to it.
+    group
+        Measurement group; may be left out where the product has only one.
+    level
+        0 is the finest; each further one has pixels twice as large.
+    masked
+        True: float32 physical values, NaN where nodata. False: the integers as stored.
+
+    Returns
+    -------
+    dataset
+        Bands and ``qa`` (uint16), dims ``(y, x)``, coordinates of pixel centres and ``spatial_ref``; lazy, one
+        Dask block a shard. A chunk that is missing, or whose checksum is wrong, raises when it is read.
+
+    Raises
+    ------
+    BadInput
+        ``product.not_found``; ``product.group`` or ``product.level`` if there is no such group or level.
+    """
+    store = path.resolve()
+    levels = list_groups(store)
+    name = _chosen(levels, group, store)
+    if not 0 <= level < len(levels[name]):
+        raise BadInput(f"{name} has levels 0 to {len(levels[name]) - 1}, not {level}", kind="product.level")
+    place = f"{MEASUREMENTS}/{name}/{levels[name][level]}"
+    node = zarr.open_group(store, path=place, mode="r", zarr_format=3)
+    token = fingerprint(store / MANIFEST)
+    variables: dict[str, Any] = {}
+    for key, array in sorted(node.arrays()):
+        if key not in ("x", "y", GRID_MAPPING):
+            variables[key] = _variable(store, f"{place}/{key}", dict(array.attrs), masked=masked, token=token)
+    coordinates = {axis: (axis, np.asarray(node[axis][:]), dict(node[axis].attrs)) for axis in ("y", "x")}  # type: ignore[index]
+    mapping = xr.Variable((), 0, dict(node[GRID_MAPPING].attrs))
+    return xr.Dataset(variables, {**coordinates, GRID_MAPPING: mapping}, dict(node.attrs))
+
+
+def _chosen(levels: dict[str, tuple[str, ...]], group: str | None, store: Path) -> str:
+    if group in levels:
+        return group
+    if group is None and len(levels) == 1:
+        return next(iter(levels))
+    asked = "none was named" if group is None else f"there is no '{group}'"
+    raise BadInput(f"the product has the groups {sorted(levels)}, and {asked}", kind="product.group", where=str(store))
+
+
+def _variable(store: Path, path: str, attributes: dict[str, Any], *, masked: bool, token: str) -> xr.Variable:
+    array = array_at(store, path)
+    if array.shards is None:
+        raise Defect("an array of a product is not sharded", kind="archive.layout", where=f"{store}/{path}")
+    blocks = da.from_array(
+        _Stored(store, path, array.shape, array.dtype),
+        chunks=array.shards,
+        name=f"stored-{token}-{path}",
+        meta=np.empty((0, 0), array.dtype),
+    )
+    if masked and not path.endswith(f"/{QA}"):
+        encoding = Encoding(
+            title=str(attributes["long_name"]),
+            dtype=str(array.dtype),
+            scale=float(attributes.pop("scale_factor")),
+            offset=float(attributes.pop("add_offset")),
+            nodata=int(attributes.pop("_FillValue")),
+            units=str(attributes["units"]),
+        )
+        blocks = da.map_blocks(decode, blocks, encoding=encoding, dtype=np.float32, name=f"decoded-{token}-{path}")
+    return xr.Variable(("y", "x"), blocks, attributes)
+
+
+class _Stored:
+    """An array on disk that says what it is without being opened, and opens itself wherever it is read."""
+
+    def __init__(self, store: Path, path: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.store, self.path, self.shape, self.dtype, self.ndim = store, path, shape, dtype, len(shape)
+
+    def __getitem__(self, region: tuple[slice, ...]) -> npt.NDArray[np.generic]:
+        return np.asarray(array_at(self.store, self.path)[region])

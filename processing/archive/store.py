@@ -1,0 +1,258 @@
+"""The empty house: groups, arrays and attributes of a store, before a pixel is in it; and its metadata, sealed."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from odc.geo.geobox import GeoBox
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
+from zarr.errors import ZarrUserWarning
+
+from processing.archive import geozarr
+from processing.archive.layout import (
+    GRID_MAPPING,
+    MEASUREMENTS,
+    QA,
+    chunk_and_shard,
+    level_name,
+    shard_keys,
+)
+from processing.archive.pyramid import level_geoboxes
+from processing.model.errors import Defect
+from processing.model.image import OrthoImage
+from processing.model.product import Encoding
+from processing.model.qa import Qa
+
+_COMPRESSORS = (BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"), Crc32cCodec())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """One resolution of one group."""
+
+    path: str
+    """Inside the store."""
+    geobox: GeoBox
+
+    @property
+    def name(self) -> str:
+        """``r4m``."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows, columns."""
+        return int(self.geobox.shape[0]), int(self.geobox.shape[1])
+
+    @property
+    def shard(self) -> tuple[int, int]:
+        """Rows and columns of a whole shard."""
+        rows, columns = self.shape
+        return chunk_and_shard(rows)[1], chunk_and_shard(columns)[1]
+
+    def shards(self) -> Iterator[tuple[int, int]]:
+        """Indices of all shards, row by row."""
+        counts = [-(-length // shard) for length, shard in zip(self.shape, self.shard, strict=True)]
+        yield from np.ndindex(counts[0], counts[1])
+
+    def region(self, index: tuple[int, int]) -> tuple[slice, slice]:
+        """Pixels of one shard."""
+        rows, columns = (
+            slice(number * shard, min((number + 1) * shard, length))
+            for number, shard, length in zip(index, self.shard, self.shape, strict=True)
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Arrays that share one grid, as they will be stored."""
+
+    name: str
+    encodings: Mapping[str, Encoding]
+    """By band, in the order of the image's band axis."""
+    levels: tuple[Level, ...]
+
+    @property
+    def path(self) -> str:
+        """Inside the store."""
+        return f"{MEASUREMENTS}/{self.name}"
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the two-dimensional arrays of each level."""
+        return (*self.encodings, QA)
+
+    def expected_keys(self) -> Iterator[str]:
+        """Every key this group must have in a finished store."""
+        yield f"{self.path}/zarr.json"
+        for level in self.levels:
+            yield f"{level.path}/zarr.json"
+            for name in self.arrays:
+                yield f"{level.path}/{name}/zarr.json"
+                yield from shard_keys(f"{level.path}/{name}", level.shape)
+            for name, chunk in (("x", "c/0"), ("y", "c/0"), (GRID_MAPPING, "c")):
+                yield f"{level.path}/{name}/zarr.json"
+                yield f"{level.path}/{name}/{chunk}"
+
+
+def plan_group(image: OrthoImage, encodings: Mapping[str, Encoding]) -> Group:
+    """How one image will lie in the store.
+
+    Raises
+    ------
+    Defect
+        ``archive.encoding`` if a band has no encoding.
+    """
+    missing = [band.name for band in image.bands if band.name not in encodings]
+    if missing:
+        raise Defect(f"no encoding for bands {missing}", kind="archive.encoding", where=image.group)
+    unit = "deg" if geozarr.map_crs(image.geobox).is_geographic else "m"
+    levels = tuple(
+        Level(path=f"{MEASUREMENTS}/{image.group}/{level_name(abs(box.affine.a), unit)}", geobox=box)
+        for box in level_geoboxes(image.geobox)
+    )
+    return Group(name=image.group, encodings={band.name: encodings[band.name] for band in image.bands}, levels=levels)
+
+
+def create_store(
+    store: Path, groups: Sequence[Group], images: Sequence[OrthoImage], attributes: Mapping[str, Any]
+) -> None:
+    """Create the hierarchy with all its metadata and coordinates, and no pixel.
+
+    Parameters
+    ----------
+    store
+        Folder to create; must not exist.
+    groups, images
+        Pairwise: the plan and what it was made from.
+    attributes
+        Of the root: identity and provenance. Nothing in them may depend on when or where this runs.
+    """
+    root = zarr.create_group(store, attributes=dict(attributes))
+    for group, image in zip(groups, images, strict=True):
+        node = root.require_group(group.path)
+        node.attrs.put(geozarr.multiscales_attributes([(level.name, level.geobox) for level in group.levels]))
+        bands = {band.name: band for band in image.bands}
+        for level in group.levels:
+            place = node.create_group(level.name, attributes={"Conventions": "CF-1.11"})
+            place.attrs.update(geozarr.grid_attributes(level.geobox))
+            for name, encoding in group.encodings.items():
+                band = bands[name]
+                facts = {
+                    "common_name": band.common_name,
+                    "wavelength_nm": band.centre_nm,
+                    "fwhm_nm": band.fwhm_nm,
+                    "quantity": str(image.quantity),
+                }
+                _create_band(place, name, encoding, level, {key: value for key, value in facts.items() if value})
+            _create_qa(place, level)
+            _create_coordinates(place, level.geobox)
+
+
+def _create_band(place: zarr.Group, name: str, encoding: Encoding, level: Level, facts: dict[str, Any]) -> None:
+    attributes = {
+        "long_name": encoding.title,
+        "units": encoding.units,
+        "_FillValue": encoding.nodata,
+        "scale_factor": encoding.scale,
+        "add_offset": encoding.offset,
+    }
+    _create_array(
+        place,
+        name,
+        level,
+        dtype=encoding.dtype,
+        fill_value=encoding.nodata,
+        attributes=geozarr.linked_to_grid(attributes | facts, level.geobox),
+    )
+
+
+def _create_qa(place: zarr.Group, level: Level) -> None:
+    flags = list(Qa)
+    attributes = {
+        "long_name": "quality flags",
+        "standard_name": "quality_flag",
+        "flag_masks": [int(flag) for flag in flags],
+        "flag_meanings": " ".join(str(flag.name).lower() for flag in flags),
+    }
+    _create_array(
+        place,
+        QA,
+        level,
+        dtype="uint16",
+        fill_value=int(Qa.NODATA),
+        attributes=geozarr.linked_to_grid(attributes, level.geobox),
+    )
+
+
+def _create_array(
+    place: zarr.Group, name: str, level: Level, *, dtype: str, fill_value: int, attributes: dict[str, Any]
+) -> None:
+    sizes = [chunk_and_shard(length) for length in level.shape]
+    place.create_array(
+        name,
+        shape=level.shape,
+        dtype=dtype,
+        chunks=(sizes[0][0], sizes[1][0]),
+        shards=(sizes[0][1], sizes[1][1]),
+        serializer=BytesCodec(),
+        compressors=_COMPRESSORS,
+        fill_value=fill_value,
+        dimension_names=("y", "x"),
+        attributes=attributes,
+        # An empty chunk is written too: so a key that is missing means loss, never nodata.
+        config={"write_empty_chunks": True},
+    )
+
+
+def _create_coordinates(place: zarr.Group, geobox: GeoBox) -> None:
+    for axis in ("y", "x"):
+        values = np.asarray(geobox.coordinates[geobox.dimensions[("y", "x").index(axis)]].values, np.float64)
+        array = place.create_array(
+            axis,
+            shape=values.shape,
+            dtype="float64",
+            chunks=values.shape,
+            serializer=BytesCodec(),
+            compressors=_COMPRESSORS,
+            fill_value=np.nan,
+            dimension_names=(axis,),
+            attributes=geozarr.axis_attributes(geozarr.map_crs(geobox), axis),
+            config={"write_empty_chunks": True},
+        )
+        array[:] = values
+    mapping = place.create_array(
+        GRID_MAPPING,
+        shape=(),
+        dtype="int32",
+        chunks=(),
+        serializer=BytesCodec(),
+        compressors=(Crc32cCodec(),),
+        fill_value=-1,
+        dimension_names=(),
+        attributes=geozarr.grid_mapping_attributes(geobox),
+        config={"write_empty_chunks": True},
+    )
+    mapping[...] = 0
+
+
+def consolidate(store: Path, groups: Sequence[Group]) -> None:
+    """Consolidate every level, every measurement group and the root, from the leaves up.
+
+    Readers that open a level or a group by its own address (OpenLayers, xarray) then need one request too.
+    """
+    paths = [level.path for group in groups for level in group.levels] + [group.path for group in groups] + [""]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZarrUserWarning)  # says that consolidation is not in the v3 text: known
+        for path in paths:
+            zarr.consolidate_metadata(store, path=path or None, zarr_format=3)
+
+
+def expected_keys(groups: Sequence[Group]) -> set[str]:
+    """Every key a finished store must have, its manifest excepted."""
+    return {"zarr.json", f"{MEASUREMENTS}/zarr.json"} | {key for group in groups for key in group.expected_keys()}

@@ -1,0 +1,241 @@
+"""Publishing: a draft and its lazy images become a product that is whole, durable and found, or nothing at all.
+
+Staging -> pixels -> manifest -> files -> sync -> rename the store -> rename the files (the commit) -> link.
+
+A store that was renamed but whose files were not is complete and belongs to nobody: the next publication of the
+same revision adopts it and makes the files from it. Everything else that a crash leaves behind lies in the
+product's own staging folder, which the next publication empties.
+"""
+
+import errno
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from processing.archive import durable
+from processing.archive.compute import Progress, count_tasks, tally, write_pixels
+from processing.archive.files import check_keys, count_files, write_files
+from processing.archive.footprint import outline
+from processing.archive.layout import MANIFEST, PRODUCT_RECORD, ProductPaths, revision_of
+from processing.archive.manifest import ObjectRecord, check_product, record_of, write_manifest
+from processing.archive.record import product_record
+from processing.archive.store import Group, consolidate, create_store, expected_keys, plan_group
+from processing.model.errors import Conflict, Defect, Retryable
+from processing.model.image import OrthoImage
+from processing.model.product import Product, ProductDraft
+
+_RESERVE_BYTES = 64 << 20
+"""Kept free on top of the estimate: for metadata, pictures, and the neighbours."""
+
+
+def publish_product(
+    home_path: Path, draft: ProductDraft, images: Sequence[OrthoImage], *, progress: Progress | None = None
+) -> Product:
+    """Compute a product and archive it.
+
+    Parameters
+    ----------
+    home_path
+        HOME: ``archive``, ``products`` and ``staging`` lie in it, on one filesystem.
+    draft
+        Everything known beforehand. Its lineage's digest is the revision.
+    images
+        Lazy, one for each measurement group, all in one CRS.
+    progress
+        Called with (done, total, what).
+
+    Returns
+    -------
+    product
+        The record. If this revision is published already, its record as it was, with nothing computed.
+
+    Raises
+    ------
+    Conflict
+        ``id.conflict`` if a product of this id was made from a package with other bytes.
+    Retryable
+        ``disk.full`` if there is not, or no longer, room enough; ``disk.sync`` if the disk failed.
+    BadInput
+        ``product.empty`` if no pixel holds a value.
+    Defect
+        If the store on disk is not what was written.
+    """
+    home = home_path.resolve()
+    paths = ProductPaths.of(home, draft)
+    with durable.exclusive(paths.lock):
+        present = published(home, draft.collection, draft.id)
+        if present is not None:
+            _refuse_other_package(present, draft)
+            if present.revision == revision_of(draft):
+                durable.point_link(paths.link, paths.store)
+                return present
+        groups = tuple(plan_group(image, draft.encodings) for image in images)
+        check_keys(draft, groups)
+        _clear_staging(paths)
+        total = count_tasks(groups) + count_files(draft, groups)
+        with _staged(paths, groups):
+            return _publish(paths, draft, groups, images, _counter(progress, total))
+
+
+def published(home: Path, collection: str, item_id: str) -> Product | None:
+    """The record of a published product, or None. A product counts as published once this finds it."""
+    path = home / "products" / collection / item_id / PRODUCT_RECORD
+    try:
+        return Product.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def _refuse_other_package(present: Product, draft: ProductDraft) -> None:
+    was, now = present.lineage.input_of("package"), draft.lineage.input_of("package")
+    if was is not None and now is not None and was.sha256 != now.sha256:
+        raise Conflict(
+            f"{draft.collection}/{draft.id} was made from a package with other bytes "
+            f"(sha256 {was.sha256[:16]}..., now {now.sha256[:16]}...)",
+            kind="id.conflict",
+            where=now.name,
+            remedy="One delivery identifier must mean one package: ask the supplier which is right.",
+        )
+
+
+def _publish(
+    paths: ProductPaths,
+    draft: ProductDraft,
+    groups: tuple[Group, ...],
+    images: Sequence[OrthoImage],
+    step: Callable[[str], None],
+) -> Product:
+    store, adopted = paths.staging / "store.zarr", paths.store.exists()
+    if adopted:
+        store = paths.store
+        manifest = _checked(store)
+    else:
+        manifest = _write_store(store, draft, groups, images, step)
+    ring = outline(store, groups)
+    tallies = tally(store, groups, ring)
+    product = product_record(draft, paths, groups, images, ring=ring, tallies=tallies, manifest=manifest)
+    files = paths.staging / "files"
+    product = write_files(files, store, product, draft, groups, paths, step)
+    durable.sync_tree(paths.staging)
+    if not adopted:
+        durable.move(store, paths.store)
+    _put_files(files, paths)
+    durable.point_link(paths.link, paths.store)
+    return product
+
+
+def _write_store(
+    store: Path,
+    draft: ProductDraft,
+    groups: tuple[Group, ...],
+    images: Sequence[OrthoImage],
+    step: Callable[[str], None],
+) -> ObjectRecord:
+    create_store(store, groups, images, root_attributes(draft))
+    records = write_pixels(store, groups, images, step)
+    consolidate(store, groups)
+    return write_manifest(store, records, expected_keys(groups))
+
+
+def root_attributes(draft: ProductDraft) -> dict[str, Any]:
+    """Identity and provenance of a product, the same on every run: no clock, no host, no path."""
+    return {
+        "Conventions": "CF-1.11",
+        "title": f"{draft.collection}/{draft.id}",
+        "id": draft.id,
+        "collection": draft.collection,
+        "mission": draft.mission,
+        "sensor": draft.sensor,
+        "level": draft.level,
+        "acquired": draft.acquired.isoformat(),
+        "revision": revision_of(draft),
+        "angles": draft.angles,
+        "parents": list(draft.parents),
+        "provenance": draft.lineage.model_dump(mode="json"),
+    }
+
+
+def _checked(store: Path) -> ObjectRecord:
+    faults = check_product(store)
+    if faults:
+        raise Defect(
+            f"a store of this revision is there, but damaged: {faults[0].key} {faults[0].kind}, {len(faults)} in all",
+            kind="archive.corrupt",
+            where=str(store),
+            remedy="Move the folder away and publish again.",
+        )
+    return record_of(store, MANIFEST)
+
+
+def _put_files(files: Path, paths: ProductPaths) -> None:
+    """Put the files in their place: the moment from which the product is published."""
+    if not paths.files.exists():
+        durable.move(files, paths.files)
+        return
+    durable.exchange(files, paths.files)
+    _shelve(files, paths)
+
+
+def _shelve(files: Path, paths: ProductPaths) -> None:
+    """Put the files of a superseded revision beside its store; they stay what they were."""
+    earlier = Product.model_validate_json((files / PRODUCT_RECORD).read_bytes())
+    shelf = paths.superseded_files(earlier.revision)
+    if not shelf.exists():
+        durable.move(files, shelf)
+
+
+def _clear_staging(paths: ProductPaths) -> None:
+    """Throw away what a crash left. Only the files of a superseded revision, caught between two renames, are kept."""
+    files = paths.staging / "files"
+    if (files / PRODUCT_RECORD).exists():
+        left = Product.model_validate_json((files / PRODUCT_RECORD).read_bytes())
+        current = published(paths.home, paths.collection, paths.item_id)
+        if current is not None and current.revision == paths.revision != left.revision:
+            _shelve(files, paths)
+    shutil.rmtree(paths.staging, ignore_errors=True)
+
+
+@contextmanager
+def _staged(paths: ProductPaths, groups: tuple[Group, ...]) -> Iterator[None]:
+    """A staging folder for as long as it takes, with room enough on its disk."""
+    durable.make_folders(paths.staging)
+    try:
+        _require_space(paths.staging, _estimate(groups))
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _disk_full("the disk ran full while publishing", paths.staging) from error
+        raise
+    finally:
+        shutil.rmtree(paths.staging, ignore_errors=True)
+
+
+def _estimate(groups: tuple[Group, ...]) -> int:
+    """Bytes needed if nothing compresses: store with coarser levels, COGs with overviews, one plain TIFF on the way."""
+    pixels = {group.name: group.levels[0].shape[0] * group.levels[0].shape[1] for group in groups}
+    arrays = sum(pixels[group.name] * 2 * len(group.arrays) for group in groups)
+    return arrays * 8 // 3 + 4 * max(pixels.values())
+
+
+def _require_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed + _RESERVE_BYTES:
+        raise _disk_full(f"publishing may need {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free", folder)
+
+
+def _disk_full(message: str, folder: Path) -> Retryable:
+    return Retryable(message, kind="disk.full", where=str(folder), remedy="Make room, then run it again.")
+
+
+def _counter(progress: Progress | None, total: int) -> Callable[[str], None]:
+    done = 0
+
+    def step(what: str) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(min(done, total), total, what)
+
+    return step
