@@ -73,3 +73,24 @@ def stop_for_package(error: BadInput) -> Stop:
     """What a package at fault leads to. Without pixels it is sound, there is only nothing to make of it."""
     sound = error.kind in ("package.no_pixels", "package.level", "recipe.bands_missing")
     return Stop.of(error, Outcome.REJECTED if sound else Outcome.QUARANTINED)
+
+
+def failure_of(package: str, error: Exception) -> PackageOutcome:
+    """The outcome of a run that raised."""
+    if isinstance(error, QyranError):
+        stop = Stop.of(error, Outcome.FAILED)
+    else:
+        stop = Stop(
+            outcome=Outcome.FAILED,
+            reason=f"unexpected.{type(error).__name__}",
+            message=f"{type(error).__name__}: {error}",
+            remedy="Run again with --debug to see where. The package and the archive are as they were.",
+        )
+    return PackageOutcome(
+        package=package,
+        outcome=stop.outcome,
+        reasons=(stop.reason,),
+        message=stop.message,
+        where=stop.where,
+        remedy=stop.remedy,
+    )

@@ -1,6 +1,7 @@
 """What is asked of a flow: one typed model each, from which Prefect makes the form an operator fills in."""
 
 from enum import StrEnum
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,13 +17,23 @@ class VerticalDatumChoice(StrEnum):
     EGM2008 = "egm2008"
 
 
-class SceneRequest(BaseModel):
-    """Process one delivered package to catalogued products."""
+class Request(BaseModel):
+    """What every request says: where the installation is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    package: str = Field(description="Path of the delivered package: a folder, .zip, .tar, .tif or .jp2", min_length=1)
     home: str = Field(default="", description="Folder of the installation. Empty: $QYRAN_HOME")
+
+    @property
+    def home_path(self) -> Path | None:
+        """The folder, or None for the one of the surroundings."""
+        return Path(self.home) if self.home else None
+
+
+class SceneRequest(Request):
+    """Process one delivered package to catalogued products."""
+
+    package: str = Field(description="Path of the delivered package: a folder, .zip, .tar, .tif or .jp2", min_length=1)
     dem: str = Field(default="", description="DEM file or folder of DEM files. Empty: HOME/auxiliary/dem")
     vertical_datum: VerticalDatumChoice = Field(
         default=VerticalDatumChoice.AUTO,
@@ -35,11 +46,8 @@ class SceneRequest(BaseModel):
     )
 
 
-class ProductRequest(BaseModel):
+class ProductRequest(Request):
     """Derive one product from a catalogued one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     item: str = Field(description="COLLECTION/ID of the parent, or its ID alone where that is unique", min_length=1)
     recipe: str = Field(default="ndvi", description="Recipe of the product to derive")
-    home: str = Field(default="", description="Folder of the installation. Empty: $QYRAN_HOME")

@@ -1,0 +1,119 @@
+"""Products into the catalogue, and questions to it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from catalogs import open_store
+from catalogs.collection import to_collection
+from catalogs.item import to_item
+from catalogs.store.protocol import CatalogueStore, SearchRequest
+from catalogs.validate import validate_item
+from configs.registry import Registry
+from configs.settings import Home
+from pipelines.outcomes import ItemLink
+from processing.archive.layout import ITEM, PRODUCT_RECORD, ProductPaths
+from processing.model.errors import BadInput, Defect
+from processing.model.product import Product
+
+
+def catalogue_product(product: Product, home: Home, registry: Registry) -> ItemLink:
+    """Describe a product as a STAC item, validate it, keep it beside the product's files, and put it in the store.
+
+    The row is written last: what the catalogue names exists.
+    """
+    mission, sensor = registry.missions[product.mission], registry.sensors[product.sensor]
+    recipe = registry.recipes[product.recipe]
+    item = to_item(product, mission, sensor, recipe)
+    validate_item(item)
+    path = item_path(product, home)
+    _write_json(path, item)
+    store = open_store(home.catalogue)
+    store.put_collection(to_collection(mission, sensor, recipe))
+    store.put_item(item)
+    return ItemLink(collection=product.collection, id=product.id, href=str(path))
+
+
+def item_path(product: Product, home: Home) -> Path:
+    """Where a product's item lies as a file."""
+    return ProductPaths.of(home.path, product).files / ITEM
+
+
+def published_product(home: Home, collection: str, item_id: str) -> Product | None:
+    """The record of an archived product, or None."""
+    path = home.products / collection / item_id / PRODUCT_RECORD
+    return Product.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+
+def is_catalogued(home: Home, product: Product) -> bool:
+    """Whether the catalogue holds the item of this very revision."""
+    path = item_path(product, home)
+    if not path.is_file() or not home.catalogue.is_dir():
+        return False
+    found = open_store(home.catalogue).get_item(product.collection, product.id)
+    return found is not None and found == json.loads(path.read_bytes())
+
+
+def find_product(home: Home, reference: str) -> Product:
+    """The product behind ``COLLECTION/ID`` or ``ID``.
+
+    Raises
+    ------
+    BadInput
+        ``item.unknown`` if the catalogue holds no such item.
+    Defect
+        ``product.record_missing`` if it does, but the product's record is gone.
+    """
+    item = store_of(home).find_item(reference)
+    if item is None:
+        raise BadInput(
+            f"the catalogue holds no item '{reference}'", kind="item.unknown", remedy="See: qyran search --limit 1000"
+        )
+    product = published_product(home, item["collection"], item["id"])
+    if product is None:
+        raise Defect(f"the record of '{reference}' is missing from the archive", kind="product.record_missing")
+    return product
+
+
+def store_of(home: Home) -> CatalogueStore:
+    """The installation's catalogue.
+
+    Raises
+    ------
+    BadInput
+        ``catalogue.missing`` if nothing was ever catalogued there.
+    """
+    if not home.catalogue.is_dir():
+        raise BadInput(
+            "there is no catalogue here yet",
+            kind="catalogue.missing",
+            where=str(home.catalogue),
+            remedy="Process a package first, or name another --home.",
+        )
+    return open_store(home.catalogue)
+
+
+def search_items(
+    home: Path | None,
+    *,
+    collection: str | None,
+    bbox: tuple[float, float, float, float] | None,
+    datetime: str | None,
+    cql2: str | None,
+    limit: int,
+) -> dict[str, Any]:
+    """Items as a GeoJSON FeatureCollection."""
+    request = SearchRequest(
+        collections=(collection,) if collection else (), bbox=bbox, datetime=datetime, filter=cql2, limit=limit
+    )
+    page = store_of(Home.resolve(home)).search(request)
+    items = list(page.items)
+    return {"type": "FeatureCollection", "features": items, "numberReturned": len(items)}
+
+
+def _write_json(path: Path, document: dict[str, Any]) -> None:
+    """Replace a file in one step: a reader sees the old one or the new one."""
+    partial = path.with_name(f".{path.name}-{os.getpid()}")
+    partial.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,264 @@
+"""What a product will be, before a pixel is read: its identity, its lineage, what is known of it."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from configs.registry import Registry
+from configs.schema import MissionConfig, RecipeConfig, SensorConfig
+from pipelines.software import software_versions
+from processing.geometry.extent import Bounds, ground_bounds
+from processing.geometry.terrain import Terrain
+from processing.model.conventions import REFLECTANCE_NODATA, REFLECTANCE_OFFSET, REFLECTANCE_SCALE
+from processing.model.errors import BadInput
+from processing.model.image import OrthoImage
+from processing.model.levels import Level
+from processing.model.lineage import InputRecord, Lineage
+from processing.model.product import Encoding, Product, ProductDraft, item_id
+from processing.model.scene import Delivery, Scene
+
+_ONE_ACQUISITION_S = 60.0
+"""Scenes of one package further apart are not one acquisition. (P and MS lines see the ground seconds apart.)"""
+
+
+def processable_scenes(delivery: Delivery) -> tuple[Scene, ...]:
+    """The scenes of a delivery that one product can be made from.
+
+    Raises
+    ------
+    BadInput
+        ``package.no_pixels``, ``package.level``, ``package.no_model``, or ``package.mixed`` if they are not one
+        acquisition by one sensor.
+    """
+    for scene in delivery.scenes:
+        if scene.pixels is None:
+            raise BadInput(
+                f"the package holds no pixels: {scene.no_pixels or 'metadata only'}",
+                kind="package.no_pixels",
+                where=scene.scene_id,
+                remedy="Order the delivery with its images.",
+            )
+        if scene.level is not Level.SENSOR:
+            raise BadInput(
+                f"the image is delivered on a map already (level '{scene.level}'), and is not orthorectified again",
+                kind="package.level",
+                where=scene.scene_id,
+                remedy="Deliver it in sensor geometry (primary, basic, level 1).",
+            )
+        if scene.model is None:
+            raise BadInput(
+                "the package has no sensor model",
+                kind="package.no_model",
+                where=scene.scene_id,
+                remedy="Deliver its RPCs.",
+            )
+    ordered = sorted(delivery.scenes, key=lambda scene: scene.acquired)
+    apart = any((b.acquired - a.acquired).total_seconds() > _ONE_ACQUISITION_S for a, b in pairwise(ordered))
+    groups = [(scene.sensor, scene.group) for scene in ordered]
+    if apart or len({sensor for sensor, _ in groups}) > 1 or len(set(groups)) < len(groups):
+        raise BadInput(
+            "the package holds more than one acquisition",
+            kind="package.mixed",
+            where=", ".join(scene.scene_id for scene in ordered),
+            remedy="Deliver each acquisition as a package of its own.",
+        )
+    return delivery.scenes
+
+
+def scenes_bounds(scenes: Sequence[Scene]) -> Bounds:
+    """West, south, east, north of all ground the scenes can see, degrees."""
+    bounds = [ground_bounds(scene.model, scene.shape) for scene in scenes if scene.model is not None]
+    west, south, east, north = zip(*bounds, strict=True)
+    return min(west), min(south), max(east), max(north)
+
+
+def scene_draft(
+    delivery: Delivery,
+    images: Sequence[OrthoImage],
+    *,
+    recipe: RecipeConfig,
+    registry: Registry,
+    terrain: Terrain,
+    package: InputRecord,
+) -> ProductDraft:
+    """The draft of the product that a recipe makes from a delivered package."""
+    first = delivery.scenes[0]
+    sensor, mission = registry.sensors[first.sensor], registry.missions[first.mission]
+    acquired = min(scene.acquired for scene in delivery.scenes)
+    return ProductDraft(
+        id=item_id(mission.code, acquired, delivery.delivery_id, recipe.collection_suffix),
+        collection=recipe.collection(mission.id),
+        mission=mission.id,
+        sensor=sensor.id,
+        recipe=recipe.id,
+        level=recipe.level,
+        acquired=acquired,
+        encodings={band.name: _reflectance(band.name, sensor) for image in images for band in image.bands},
+        angles=_angles(delivery.scenes),
+        facts=_facts(delivery),
+        gsd_m=min(sensor.groups[scene.group].gsd_m for scene in delivery.scenes),
+        warnings=tuple(
+            dict.fromkeys([w for scene in delivery.scenes for w in scene.warnings] + list(terrain.warnings))
+        ),
+        lineage=Lineage(
+            recipe=recipe.id,
+            recipe_version=recipe.version,
+            inputs=(package, *terrain.sources),
+            parameters=_parameters(delivery, images, recipe, terrain),
+            software=software_versions(),
+        ),
+        **_picture(recipe, [band.name for image in images for band in image.bands]),
+    )
+
+
+def derived_draft(parent: Product, image: OrthoImage, *, recipe: RecipeConfig, mission: MissionConfig) -> ProductDraft:
+    """The draft of a product derived from an archived one."""
+    return ProductDraft(
+        id=derived_id(parent, recipe),
+        collection=recipe.collection(parent.mission),
+        mission=mission.id,
+        sensor=parent.sensor,
+        recipe=recipe.id,
+        level=recipe.level,
+        acquired=parent.acquired,
+        encodings={
+            output.name: Encoding(
+                title=output.title,
+                dtype=output.dtype,
+                scale=output.scale,
+                offset=output.offset,
+                nodata=output.nodata,
+                units=output.units,
+            )
+            for output in recipe.outputs
+        },
+        angles=parent.angles,
+        facts=parent.facts,
+        gsd_m=parent.gsd_m,
+        accuracy=parent.accuracy,
+        parents=(f"{parent.collection}/{parent.id}",),
+        lineage=Lineage(
+            recipe=recipe.id,
+            recipe_version=recipe.version,
+            inputs=(
+                InputRecord(role="parent", name=f"{parent.collection}/{parent.id}", sha256=parent.manifest_sha256),
+                *(record for record in parent.lineage.inputs if record.role == "package"),
+            ),
+            parameters={
+                "expressions": {output.name: output.expression for output in recipe.outputs},
+                "grid": _grid(image),
+            },
+            software=software_versions(),
+        ),
+        **_picture(recipe, [band.name for band in image.bands]),
+    )
+
+
+def derived_id(parent: Product, recipe: RecipeConfig) -> str:
+    """Id of a derived item: the parent's, with the recipe in the place of the parent's level."""
+    return f"{parent.id.rpartition('_')[0]}_{recipe.collection_suffix.upper()}"
+
+
+def applicable_recipes(parent: Product, registry: Registry) -> tuple[str, ...]:
+    """Derived recipes that a product holds all bands for."""
+    bands = {band.name for band in parent.bands}
+    return tuple(
+        recipe.id
+        for recipe in registry.recipes.values()
+        if recipe.parent == parent.level and bands.issuperset(recipe.inputs)
+    )
+
+
+def package_record(delivery_id: str, sha256: str) -> InputRecord:
+    """The package in a product's lineage."""
+    return InputRecord(role="package", name=delivery_id, sha256=sha256)
+
+
+def dem_paths(given: str, fallback: Path) -> Path:
+    """The DEM that was asked for, else the installation's own.
+
+    Raises
+    ------
+    BadInput
+        ``dem.missing`` if there is none.
+    """
+    path = Path(given).expanduser() if given else fallback
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        raise BadInput(
+            "there is no elevation model to orthorectify with",
+            kind="dem.missing",
+            where=str(path),
+            remedy="Put GeoTIFF tiles (Copernicus GLO-30 names work) into HOME/auxiliary/dem, or give --dem PATH.",
+        )
+    return path
+
+
+def _reflectance(band: str, sensor: SensorConfig) -> Encoding:
+    return Encoding(
+        title=f"{sensor.instrument.upper()} {band.replace('_', ' ')}",
+        dtype="uint16",
+        scale=REFLECTANCE_SCALE,
+        offset=REFLECTANCE_OFFSET,
+        nodata=REFLECTANCE_NODATA,
+    )
+
+
+def _angles(scenes: Sequence[Scene]) -> dict[str, float]:
+    """Scene-centre angles: of the first scene that states each."""
+    names = ("sun_zenith_deg", "sun_azimuth_deg", "view_zenith_deg", "view_azimuth_deg", "off_nadir_deg")
+    stated = {name: [getattr(scene.angles, name) for scene in scenes] for name in names}
+    return {
+        name: next(v for v in values if v is not None)
+        for name, values in stated.items()
+        if any(v is not None for v in values)
+    }
+
+
+def _facts(delivery: Delivery) -> dict[str, str | float | int]:
+    facts: dict[str, str | float | int] = {"delivery_id": delivery.delivery_id, "delivery_format": delivery.format}
+    for scene in delivery.scenes:
+        facts |= scene.platform_facts
+        facts[f"scene_id_{scene.group}"] = scene.scene_id
+    return facts
+
+
+def _parameters(
+    delivery: Delivery, images: Sequence[OrthoImage], recipe: RecipeConfig, terrain: Terrain
+) -> dict[str, Any]:
+    """Everything that decides a pixel and is not an input or a version."""
+    return {
+        "stages": list(recipe.stages),
+        "quantity": sorted({str(image.quantity) for image in images}),
+        "resampling": recipe.resampling,
+        "vertical_datum": terrain.datum_note,
+        "grids": {image.group: _grid(image) for image in images},
+        "calibration": {
+            band.name: {
+                "rule": str(cal.rule),
+                "gain": cal.gain,
+                "bias": cal.bias,
+                "esun": cal.esun,
+                "from": cal.esun_source,
+            }
+            for scene in delivery.scenes
+            for band in scene.bands
+            if (cal := band.calibration) is not None
+        },
+    }
+
+
+def _grid(image: OrthoImage) -> dict[str, Any]:
+    return {
+        "crs": str(image.geobox.crs),
+        "transform": [float(value) for value in tuple(image.geobox.affine)[:6]],
+        "shape": [int(size) for size in image.geobox.shape],
+    }
+
+
+def _picture(recipe: RecipeConfig, bands: Sequence[str]) -> dict[str, Any]:
+    """How a person looks at it: the recipe's first picture whose bands are all there, else its first band."""
+    for preset in recipe.renders.values():
+        if all(band in bands for band in preset.bands):
+            return {"visual": preset.bands, "visual_range": preset.rescale, "palette": preset.palette}
+    return {"visual": (bands[0],)}

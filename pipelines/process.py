@@ -1,0 +1,170 @@
+"""The flow ``process-scene``: a delivered package becomes catalogued products.
+
+Tasks pass names and small records; pixels go from the package to the archive inside one task. What becomes of the
+package is a value (see :mod:`pipelines.outcomes`); only the unexpected is raised.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from configs.settings import Home
+from pipelines.catalogue import published_product
+from pipelines.drafts import applicable_recipes
+from pipelines.observe import report_progress
+from pipelines.outcomes import ItemLink, PackageOutcome, Stop, failure_of, stop_for_package
+from pipelines.packages import Ingested, ingest_package, leave_workspace, quarantine_package
+from pipelines.planning import plan_scene
+from pipelines.products import derive_product
+from pipelines.requests import EVERY_RECIPE, ProductRequest, SceneRequest
+from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
+from processing.archive.write import publish_product
+from processing.model.errors import BadInput, Conflict
+from processing.model.quality import Outcome
+
+ALREADY_PUBLISHED = "already_published"
+
+
+@flow(name="process-scene", description=__doc__, persist_result=False)
+def process_scene(request: SceneRequest) -> State[Record]:
+    """Process one delivered package. Returns the JSON of a :class:`~pipelines.outcomes.PackageOutcome`."""
+    started = time.monotonic()
+    outcome = _run(request)
+    record = outcome.model_copy(update={"seconds": round(time.monotonic() - started, 3)}).model_dump(mode="json")
+    return Completed(name=outcome.outcome.capitalize(), message=outcome.message or "", data=record)
+
+
+def _run(request: SceneRequest) -> PackageOutcome:
+    stages: dict[str, float] = {}
+    ingested = _timed(stages, "ingest", ingest, request)
+    if "stop" in ingested:
+        return _stopped(request, ingested["stop"], stages)
+    try:
+        verified = _timed(stages, "verify", verify, request, ingested)
+        if "stop" in verified:
+            return _stopped(request, verified["stop"], stages)
+        if not verified["archived"]:
+            made = _timed(stages, "process", process, request, ingested)
+            if "stop" in made:
+                return _stopped(request, made["stop"], stages)
+    finally:
+        leave_workspace(Ingested.model_validate(ingested))
+    link = ItemLink.model_validate(_timed(stages, "publish", publish, request, verified["collection"], verified["id"]))
+    derived = _timed(stages, "derive", _derive_all, request, link)
+    reasons = [ALREADY_PUBLISHED] if verified["archived"] else []
+    troubled = next((part for part in derived if part.message), None)
+    return PackageOutcome(
+        package=request.package,
+        outcome=Outcome.FAILED if any(part.outcome is Outcome.FAILED for part in derived) else Outcome.PUBLISHED,
+        reasons=tuple(dict.fromkeys(reasons + [why for part in derived for why in part.reasons])),
+        items=tuple([link] + [item for part in derived for item in part.items]),
+        message=troubled.message if troubled else None,
+        where=troubled.where if troubled else None,
+        remedy=troubled.remedy if troubled else None,
+        stages=stages,
+    )
+
+
+def _timed(stages: dict[str, float], name: str, step: Callable[..., Any], *arguments: Any) -> Any:
+    started = time.monotonic()
+    try:
+        return step(*arguments)
+    finally:
+        stages[name] = round(time.monotonic() - started, 3)
+
+
+def _stopped(request: SceneRequest, record: Record, stages: dict[str, float]) -> PackageOutcome:
+    stop = Stop.model_validate(record)
+    kept = None
+    if stop.outcome is Outcome.QUARANTINED:
+        kept = str(quarantine_package(Path(request.package), Home.resolve(request.home_path), stop))
+    return PackageOutcome(
+        package=request.package,
+        outcome=stop.outcome,
+        reasons=(stop.reason,),
+        message=stop.message,
+        where=stop.where,
+        remedy=stop.remedy,
+        quarantine=kept,
+        stages=stages,
+    )
+
+
+def _derive_all(request: SceneRequest, parent: ItemLink) -> list[PackageOutcome]:
+    """One run of ``derive-product`` for each recipe; one that fails takes no other with it."""
+    home, registry = installation(request)
+    product = published_product(home, parent.collection, parent.id)
+    assert product is not None
+    recipes = [name for name in request.derive if name != EVERY_RECIPE]
+    if EVERY_RECIPE in request.derive:
+        recipes += [name for name in applicable_recipes(product, registry) if name not in recipes]
+    outcomes = []
+    for recipe in recipes:
+        wanted = ProductRequest(item=f"{parent.collection}/{parent.id}", recipe=recipe, home=request.home)
+        try:
+            outcomes.append(PackageOutcome.model_validate(derive_product(wanted)))
+        except Exception as error:  # noqa: BLE001 - becomes the outcome "failed"; its run keeps the traceback
+            outcomes.append(failure_of(f"{wanted.item} {recipe}", error))
+    return outcomes
+
+
+@task(name="ingest", task_run_name="ingest", persist_result=False)
+def ingest(request: SceneRequest) -> Record:
+    """Hash, unpack, understand. Returns the :class:`~pipelines.packages.Ingested` record, or a stop."""
+    report_progress(0, 1, "reading the package")
+    home, registry = installation(request)
+    try:
+        return ingest_package(Path(request.package), home, registry.sensors).model_dump(mode="json")
+    except BadInput as error:
+        return stop_record(stop_for_package(error))
+
+
+@task(name="verify", task_run_name="verify", persist_result=False, **RETRIES)
+def verify(request: SceneRequest, ingested: Record) -> Record:
+    """Plan the product, and see whether it is there already, or its id stands for other bytes."""
+    report_progress(0, 1, "planning")
+    home, registry = installation(request)
+    planned = plan_scene(request, Ingested.model_validate(ingested), home, registry)
+    if isinstance(planned, Stop):
+        return stop_record(planned)
+    draft = planned.draft
+    known = published_product(home, draft.collection, draft.id)
+    if known is not None and known.lineage.input_of("package") != draft.lineage.input_of("package"):
+        return stop_record(
+            Stop(
+                outcome=Outcome.REJECTED,
+                reason="id.conflict",
+                message=f"{draft.id} is published already, from a package with other content",
+                where=request.package,
+                remedy="If this delivery replaces the earlier one, withdraw the published item first.",
+            )
+        )
+    archived = known is not None and known.lineage.digest == draft.lineage.digest
+    return {"collection": draft.collection, "id": draft.id, "archived": archived}
+
+
+@task(name="process", task_run_name="process", persist_result=False, **RETRIES)
+def process(request: SceneRequest, ingested: Record) -> Record:
+    """Calibrate, orthorectify, archive: one lazy graph, computed shard by shard into the archive."""
+    home, registry = installation(request)
+    planned = plan_scene(request, Ingested.model_validate(ingested), home, registry)
+    if isinstance(planned, Stop):
+        return stop_record(planned)
+    try:
+        product = publish_product(home.path, planned.draft, planned.images, progress=report_progress)
+    except Conflict as error:
+        return stop_record(Stop.of(error, Outcome.REJECTED))
+    except BadInput as error:
+        return stop_record(stop_for_package(error))
+    return {"collection": product.collection, "id": product.id, "revision": product.revision}
+
+
+@task(name="publish", task_run_name="publish", persist_result=False, **RETRIES)
+def publish(request: SceneRequest, collection: str, product_id: str) -> Record:
+    """Catalogue an archived product, and attach its tables and picture to the run."""
+    return publish_item(request, collection, product_id)

@@ -1,0 +1,85 @@
+"""Run flows here and now, in this process: what ``qyran process`` and ``qyran demo`` do."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from configs.registry import load_registry
+from configs.settings import Home
+from pipelines.observe import Report, reporting_to
+from pipelines.outcomes import PackageOutcome, failure_of
+from pipelines.prefect_env import flows_in_this_process, prepare_prefect
+from pipelines.requests import EVERY_RECIPE, SceneRequest, VerticalDatumChoice
+from processing.model.errors import BadInput
+
+log = logging.getLogger(__name__)
+
+
+def scene_requests(
+    packages: Sequence[Path],
+    *,
+    home: Path | None,
+    dem: Path | None,
+    vertical_datum: VerticalDatumChoice,
+    recipe: str | None,
+) -> list[SceneRequest]:
+    """One request for each package.
+
+    Parameters
+    ----------
+    recipe
+        None: l1c, then every derived product whose bands the sensor has. A derived recipe: that one, after the
+        product it derives from. Any other: that one alone.
+
+    Raises
+    ------
+    BadInput
+        ``recipe.unknown`` for a recipe that is not configured.
+    """
+    place = Home.resolve(home)
+    made, derived = "l1c", [EVERY_RECIPE]
+    if recipe is not None:
+        recipes = load_registry(place.configs).recipes
+        if recipe not in recipes:
+            raise BadInput(
+                f"there is no recipe '{recipe}'", kind="recipe.unknown", remedy=f"Known: {', '.join(recipes)}."
+            )
+        parent = recipes[recipe].parent
+        made, derived = (recipe, []) if parent is None else (parent, [recipe])
+    return [
+        SceneRequest(
+            package=str(package.resolve()),
+            home=str(place.path),
+            dem=str(dem.resolve()) if dem else "",
+            vertical_datum=vertical_datum,
+            recipe=made,
+            derive=derived,
+        )
+        for package in packages
+    ]
+
+
+def process_packages(requests: Sequence[SceneRequest], *, report: Report | None) -> Iterator[PackageOutcome]:
+    """Run ``process-scene`` for each request, one after the other: one that fails stops no other."""
+    if not requests:
+        return
+    prepare_prefect(Home.resolve(requests[0].home_path).prefect)
+    if report is not None:
+        report(0, 1, "starting Prefect")
+    from pipelines.process import process_scene
+
+    with flows_in_this_process():
+        for request in requests:
+            yield _process(process_scene, request, report)
+
+
+def _process(flow: Callable[[SceneRequest], object], request: SceneRequest, report: Report | None) -> PackageOutcome:
+    started = time.monotonic()
+    with reporting_to(report):
+        try:
+            return PackageOutcome.model_validate(flow(request))
+        except Exception as error:
+            log.debug("process-scene failed for %s", request.package, exc_info=True)
+            outcome = failure_of(request.package, error)
+            return outcome.model_copy(update={"seconds": round(time.monotonic() - started, 3)})
