@@ -1,0 +1,49 @@
+"""Flows as Prefect deployments: what an operator starts from a form, and what a schedule starts by itself."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from prefect import Flow
+from prefect.deployments.runner import RunnerDeployment
+from prefect.schedules import Schedule
+from prefect.types.entrypoint import EntrypointType
+
+from pipelines.process import process_scene
+from pipelines.products import derive_product
+
+WORK_POOL = "qyran"
+TAGS = ("qyran",)
+
+FLOWS: tuple[Flow[Any, Any], ...] = (process_scene, derive_product)
+
+
+def deployment_of(flow: Flow[Any, Any], *, schedules: Sequence[Schedule] = ()) -> RunnerDeployment:
+    """A flow's deployment of the same name.
+
+    The entry point is a module path of the installed package: runs start in a temporary folder, where no relative
+    path would be found. Every schedule needs a slug, or registering again is refused.
+    """
+    unnamed = [schedule for schedule in schedules if not schedule.slug]
+    if unnamed:
+        raise ValueError(f"schedules of {flow.name} need a slug: {unnamed}")
+    return RunnerDeployment.from_flow(
+        flow,
+        name=flow.name,
+        description=flow.description,
+        tags=list(TAGS),
+        schedules=list(schedules),
+        work_pool_name=WORK_POOL,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+
+
+def register(deployments: Sequence[RunnerDeployment]) -> list[UUID]:
+    """Make the work pool and the deployments, or bring them up to date. Needs a running server."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"), overwrite=True)
+    # Outside an event loop ``apply`` returns the id itself, not a coroutine; its annotation allows both.
+    return [UUID(str(deployment.apply())) for deployment in deployments]
