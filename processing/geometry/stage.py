@@ -102,6 +102,7 @@ def orthorectify(
         pixels=xr.DataArray(pixels, dims=("band", "y", "x"), coords={"band": list(scene.band_names), **coords}),
         qa=xr.DataArray(qa, dims=("y", "x"), coords=coords),
         quantity=scene.quantity,
+        warnings=tuple(dict.fromkeys((*scene.warnings, *terrain.warnings))),
     )
 
 

@@ -25,3 +25,5 @@ class OrthoImage:
     pixels: xr.DataArray
     qa: xr.DataArray
     quantity: Quantity | str
+    warnings: tuple[str, ...] = ()
+    """What a careful reader should know, from the delivery to here."""

@@ -1,0 +1,88 @@
+"""How far the mapping that made an image lies from the truth, measured on the image's own pixels.
+
+The truth comes by another road: the standard's formula in plain numpy, SciPy's bilinear terrain, a fresh pyproj
+transformer; none of the compiled kernels has a part in it.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from pyproj import Transformer
+from scipy.ndimage import map_coordinates
+
+from processing.geometry.mapping import map_pixels
+from processing.geometry.plan import OrthoPlan
+from processing.geometry.refine import Refined
+from processing.geometry.rpc import Rpc
+from processing.geometry.rpc_kernel import project_reference
+from processing.geometry.terrain import Terrain
+from processing.model.sensor_model import SensorModel
+
+Array = npt.NDArray[np.float64]
+
+_PATCH_PX = 8
+
+
+def max_mapping_error_px(
+    plan: OrthoPlan, model: SensorModel, terrain: Terrain, *, patches: int = 256, seed: int = 0
+) -> float | None:
+    """Largest distance, px of the source, between the mapping used and the exact one.
+
+    Parameters
+    ----------
+    plan, model, terrain
+        What the image was made with.
+    patches
+        So many patches of 8 x 8 output pixels are drawn at random from what the image reaches.
+    seed
+        Of the draw: the same figure on every run.
+
+    Returns
+    -------
+    float or None
+        Over the drawn pixels that fall into the image; None when none does.
+    """
+    strips = [strip for block in plan.blocks for strip in block.strips]
+    if not strips:
+        return None
+    areas = np.array([strip.shape[0] * strip.shape[1] for strip in strips], dtype=np.float64)
+    random = np.random.default_rng(seed)
+    used: list[Array] = []
+    centres: list[Array] = []
+    for drawn in random.choice(len(strips), size=patches, p=areas / areas.sum()):
+        strip = strips[drawn]
+        row = int(random.integers(strip.row0, max(strip.row1 - _PATCH_PX, strip.row0) + 1))
+        col = int(random.integers(strip.col0, max(strip.col1 - _PATCH_PX, strip.col0) + 1))
+        rows, cols = (row, min(row + _PATCH_PX, strip.row1)), (col, min(col + _PATCH_PX, strip.col1))
+        mapping = map_pixels(plan.geobox, rows, cols, model, terrain, plan.image_shape, sum(plan.heights) / 2)
+        used.append(np.stack([mapping.line.ravel(), mapping.sample.ravel()]))
+        centres.append(np.mgrid[slice(*rows), slice(*cols)].reshape(2, -1) + 0.5)
+    line, sample = exact_positions(plan, *np.hstack(centres), model, terrain)
+    inside = (line >= 0) & (line < plan.image_shape[0]) & (sample >= 0) & (sample < plan.image_shape[1])
+    if not inside.any():
+        return None
+    return float(np.hypot(*(np.hstack(used) - np.stack([line, sample])))[inside].max())
+
+
+def exact_positions(
+    plan: OrthoPlan, row: Array, col: Array, model: SensorModel, terrain: Terrain
+) -> tuple[Array, Array]:
+    """``(line, sample)`` of flat output grid positions by the other road; NaN where terrain is void."""
+    x, y = plan.geobox.affine * (col, row)
+    lon, lat = Transformer.from_crs(str(plan.geobox.crs), "EPSG:4326", always_xy=True).transform(x, y)
+    at_x, at_y = Transformer.from_crs("EPSG:4326", terrain.crs, always_xy=True).transform(lon, lat)
+    cell_col, cell_row = ~terrain.transform * (at_x, at_y)
+    height = map_coordinates(
+        terrain.heights.astype(np.float64), [cell_row - 0.5, cell_col - 0.5], order=1, mode="nearest"
+    )
+    return _project(model, lon, lat, height)
+
+
+def _project(model: SensorModel, lon: Array, lat: Array, height: Array) -> tuple[Array, Array]:
+    """Ground to image without compiled kernels, as far as the model is known to consist of an RPC."""
+    if isinstance(model, Refined):
+        line, sample = _project(model.model, lon, lat, height)
+        correction = [c[0] + c[1] * line + c[2] * sample for c in (model.line, model.sample)]
+        return line + correction[0], sample + correction[1]
+    if isinstance(model, Rpc):
+        return project_reference(model.packed, lon, lat, height)
+    return model.ground_to_image(lon, lat, height)
