@@ -1,0 +1,129 @@
+"""The shape of the house: small files, small functions, one arrow, and words that do not belong."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("configs", "processing", "catalogs", "pipelines")
+MAX_FILE, MAX_FUNCTION, MAX_PARAMETERS = 320, 65, 8
+
+# Every exception has a reason, and goes when the reason does.
+LONG_FILES: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {}
+MANY_PARAMETERS: dict[str, str] = {
+    "pipelines/cli/ortho.py:ortho": "the command's options are its parameters",
+    "pipelines/cli/search.py:search": "the command's options are its parameters",
+}
+
+type Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _sources() -> list[Path]:
+    return sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+def _functions() -> Iterator[tuple[str, Function]]:
+    for path in _sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{path.relative_to(ROOT)}:{node.name}", node
+
+
+def _length(function: Function) -> int:
+    """Lines of code: without the docstring, which says what a reader needs, however long."""
+    first = function.body[0]
+    has_words = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
+    docstring = (first.end_lineno or 0) - first.lineno + 1 if has_words else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - docstring
+
+
+def _parameters(function: Function) -> int:
+    arguments = function.args
+    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return len([argument for argument in named if argument.arg not in ("self", "cls")])
+
+
+def test_files_are_short() -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in _sources()}
+    found = {name: length for name, length in lengths.items() if length > MAX_FILE and name not in LONG_FILES}
+    assert not found, f"longer than {MAX_FILE} lines: {found}"
+
+
+def test_functions_are_short() -> None:
+    found = {
+        name: _length(function)
+        for name, function in _functions()
+        if _length(function) > MAX_FUNCTION and name not in LONG_FUNCTIONS
+    }
+    assert not found, f"longer than {MAX_FUNCTION} lines of code: {found}"
+
+
+def test_functions_take_few_parameters() -> None:
+    found = {
+        name: _parameters(function)
+        for name, function in _functions()
+        if _parameters(function) > MAX_PARAMETERS and name not in MANY_PARAMETERS
+    }
+    assert not found, f"more than {MAX_PARAMETERS} parameters: {found}"
+
+
+def test_no_exception_outlives_its_reason() -> None:
+    known = {name for name, _ in _functions()} | {str(path.relative_to(ROOT)) for path in _sources()}
+    assert {*LONG_FILES, *LONG_FUNCTIONS, *MANY_PARAMETERS} <= known
+
+
+def test_no_module_is_a_drawer_for_anything() -> None:
+    drawers = {"utils", "util", "common", "helpers", "helper", "base", "core", "manager", "misc"}
+    found = [path for path in _sources() if drawers & {path.stem, path.parent.name}]
+    assert not found
+
+
+def test_no_room_is_empty() -> None:
+    for path in _sources():
+        assert path.read_text(encoding="utf-8").strip(), f"{path} is empty"
+
+
+def test_imports_keep_to_the_arrow() -> None:
+    command = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))"
+    result = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-2000:]
+
+
+def test_the_repository_holds_only_what_may_be_in_it() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    result = subprocess.run([ROOT / ".ci" / "repository"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_nothing_is_left_half_done() -> None:
+    marks = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError|^\s*\.\.\.\s*$")
+    found = []
+    for path in _sources():
+        text = path.read_text(encoding="utf-8")
+        if "Protocol" in text:
+            continue  # the bodies of protocols are three dots by nature
+        found += [f"{path.relative_to(ROOT)}:{n}" for n, line in enumerate(text.splitlines(), 1) if marks.search(line)]
+    assert not found
+
+
+def test_no_unsafe_loader_runs_what_it_reads() -> None:
+    """No eval, exec, pickle, or shell: nothing that comes from outside may become code."""
+    forbidden = re.compile(
+        r"(?<![\w.])(eval|exec)\(|\bpickle\.loads?\b|\bcloudpickle\b|shell=True|\bos\.system\b|\.extractall\(|yaml\.load\("
+    )
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in _sources()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if forbidden.search(line) and "``" not in line
+    ]
+    assert not found
