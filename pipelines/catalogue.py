@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from catalogs.validate import validate_item
 from configs.registry import Registry
 from configs.settings import Home
 from pipelines.outcomes import ItemLink
-from processing.archive.layout import ITEM, PRODUCT_RECORD, ProductPaths
+from processing.archive.layout import ITEM, ProductPaths
+from processing.archive.write import published
 from processing.model.errors import BadInput, Defect
 from processing.model.product import Product
 
@@ -29,9 +31,9 @@ def catalogue_product(product: Product, home: Home, registry: Registry) -> ItemL
     validate_item(item)
     path = item_path(product, home)
     _write_json(path, item)
-    store = open_store(home.catalogue)
-    store.put_collection(to_collection(mission, sensor, recipe))
-    store.put_item(item)
+    with closing(open_store(home.catalogue)) as store:
+        store.put_collection(to_collection(mission, sensor, recipe))
+        store.put_item(item)
     return ItemLink(collection=product.collection, id=product.id, href=str(path))
 
 
@@ -40,18 +42,13 @@ def item_path(product: Product, home: Home) -> Path:
     return ProductPaths.of(home.path, product).files / ITEM
 
 
-def published_product(home: Home, collection: str, item_id: str) -> Product | None:
-    """The record of an archived product, or None."""
-    path = home.products / collection / item_id / PRODUCT_RECORD
-    return Product.model_validate_json(path.read_bytes()) if path.is_file() else None
-
-
 def is_catalogued(home: Home, product: Product) -> bool:
     """Whether the catalogue holds the item of this very revision."""
     path = item_path(product, home)
     if not path.is_file() or not home.catalogue.is_dir():
         return False
-    found = open_store(home.catalogue).get_item(product.collection, product.id)
+    with closing(open_store(home.catalogue)) as store:
+        found = store.get_item(product.collection, product.id)
     return found is not None and found == json.loads(path.read_bytes())
 
 
@@ -65,12 +62,13 @@ def find_product(home: Home, reference: str) -> Product:
     Defect
         ``product.record_missing`` if it does, but the product's record is gone.
     """
-    item = store_of(home).find_item(reference)
+    with closing(store_of(home)) as store:
+        item = store.find_item(reference)
     if item is None:
         raise BadInput(
             f"the catalogue holds no item '{reference}'", kind="item.unknown", remedy="See: qyran search --limit 1000"
         )
-    product = published_product(home, item["collection"], item["id"])
+    product = published(home.path, item["collection"], item["id"])
     if product is None:
         raise Defect(f"the record of '{reference}' is missing from the archive", kind="product.record_missing")
     return product
@@ -107,8 +105,8 @@ def search_items(
     request = SearchRequest(
         collections=(collection,) if collection else (), bbox=bbox, datetime=datetime, filter=cql2, limit=limit
     )
-    page = store_of(Home.resolve(home)).search(request)
-    items = list(page.items)
+    with closing(store_of(Home.resolve(home))) as store:
+        items = list(store.search(request).items)
     return {"type": "FeatureCollection", "features": items, "numberReturned": len(items)}
 
 

@@ -14,7 +14,6 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from configs.settings import Home
-from pipelines.catalogue import published_product
 from pipelines.drafts import applicable_recipes
 from pipelines.observe import report_progress
 from pipelines.outcomes import ItemLink, PackageOutcome, Stop, failure_of, stop_for_package
@@ -23,8 +22,9 @@ from pipelines.planning import plan_scene
 from pipelines.products import derive_product
 from pipelines.requests import EVERY_RECIPE, ProductRequest, SceneRequest
 from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
-from processing.archive.write import publish_product
+from processing.archive.write import publish_product, published
 from processing.model.errors import BadInput, Conflict
+from processing.model.product import Product
 from processing.model.quality import Outcome
 
 ALREADY_PUBLISHED = "already_published"
@@ -98,7 +98,7 @@ def _stopped(request: SceneRequest, record: Record, stages: dict[str, float]) ->
 def _derive_all(request: SceneRequest, parent: ItemLink) -> list[PackageOutcome]:
     """One run of ``derive-product`` for each recipe; one that fails takes no other with it."""
     home, registry = installation(request)
-    product = published_product(home, parent.collection, parent.id)
+    product = published(home.path, parent.collection, parent.id)
     assert product is not None
     recipes = [name for name in request.derive if name != EVERY_RECIPE]
     if EVERY_RECIPE in request.derive:
@@ -133,8 +133,8 @@ def verify(request: SceneRequest, ingested: Record) -> Record:
     if isinstance(planned, Stop):
         return stop_record(planned)
     draft = planned.draft
-    known = published_product(home, draft.collection, draft.id)
-    if known is not None and known.lineage.input_of("package") != draft.lineage.input_of("package"):
+    known = published(home.path, draft.collection, draft.id)
+    if known is not None and _package_sha256(known) != ingested["sha256"]:
         return stop_record(
             Stop(
                 outcome=Outcome.REJECTED,
@@ -146,6 +146,11 @@ def verify(request: SceneRequest, ingested: Record) -> Record:
         )
     archived = known is not None and known.lineage.digest == draft.lineage.digest
     return {"collection": draft.collection, "id": draft.id, "archived": archived}
+
+
+def _package_sha256(product: Product) -> str | None:
+    record = product.lineage.input_of("package")
+    return record.sha256 if record else None
 
 
 @task(name="process", task_run_name="process", persist_result=False, **RETRIES)

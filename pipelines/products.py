@@ -12,14 +12,14 @@ from prefect.states import Completed
 from configs.registry import Registry
 from configs.schema import RecipeConfig
 from configs.settings import Home
-from pipelines.catalogue import find_product, published_product
+from pipelines.catalogue import find_product
 from pipelines.drafts import derived_draft, derived_id
 from pipelines.observe import report_progress
 from pipelines.outcomes import ItemLink, PackageOutcome, Stop
 from pipelines.requests import ProductRequest
 from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
 from processing.archive.open import open_product
-from processing.archive.write import publish_product
+from processing.archive.write import publish_product, published
 from processing.model.errors import BadInput
 from processing.model.image import OrthoImage
 from processing.model.product import Product, StoredGroup
@@ -60,7 +60,7 @@ def derive_and_archive(request: ProductRequest) -> Record:
     except BadInput as error:
         return stop_record(Stop.of(error, Outcome.REJECTED))
     draft = derived_draft(parent, image, recipe=recipe, mission=registry.missions[parent.mission])
-    known = published_product(home, recipe.collection(parent.mission), derived_id(parent, recipe))
+    known = published(home.path, recipe.collection(parent.mission), derived_id(parent, recipe))
     if known is None or known.lineage.digest != draft.lineage.digest:
         publish_product(home.path, draft, [image], progress=report_progress)
     return {"collection": draft.collection, "id": draft.id}

@@ -6,10 +6,11 @@ from prefect.client.schemas.objects import State
 
 from configs.registry import Registry, load_registry
 from configs.settings import Home
-from pipelines.catalogue import catalogue_product, is_catalogued, item_path, published_product
+from pipelines.catalogue import catalogue_product, is_catalogued, item_path
 from pipelines.observe import create_artifacts
 from pipelines.outcomes import ItemLink, Stop
 from pipelines.requests import Request
+from processing.archive.write import published
 from processing.model.errors import Defect, Retryable
 
 type Record = dict[str, Any]
@@ -59,7 +60,7 @@ def publish_item(request: Request, collection: str, product_id: str) -> Record:
         ``product.record_missing`` if the archive does not hold the product.
     """
     home, registry = installation(request)
-    product = published_product(home, collection, product_id)
+    product = published(home.path, collection, product_id)
     if product is None:
         raise Defect(f"{collection}/{product_id} is not in the archive", kind="product.record_missing")
     if is_catalogued(home, product):
