@@ -56,7 +56,8 @@ def max_mapping_error_px(
         mapping = map_pixels(plan.geobox, rows, cols, model, terrain, plan.image_shape, sum(plan.heights) / 2)
         used.append(np.stack([mapping.line.ravel(), mapping.sample.ravel()]))
         centres.append(np.mgrid[slice(*rows), slice(*cols)].reshape(2, -1) + 0.5)
-    line, sample = exact_positions(plan, *np.hstack(centres), model, terrain)
+    row_centres, col_centres = np.hstack(centres)
+    line, sample = exact_positions(plan, row_centres, col_centres, model, terrain)
     inside = (line >= 0) & (line < plan.image_shape[0]) & (sample >= 0) & (sample < plan.image_shape[1])
     if not inside.any():
         return None
@@ -67,10 +68,11 @@ def exact_positions(
     plan: OrthoPlan, row: Array, col: Array, model: SensorModel, terrain: Terrain
 ) -> tuple[Array, Array]:
     """``(line, sample)`` of flat output grid positions by the other road; NaN where terrain is void."""
-    x, y = plan.geobox.affine * (col, row)
+    grid, cells = plan.geobox.affine, ~terrain.transform
+    x, y = grid.c + grid.a * col + grid.b * row, grid.f + grid.d * col + grid.e * row
     lon, lat = Transformer.from_crs(str(plan.geobox.crs), "EPSG:4326", always_xy=True).transform(x, y)
     at_x, at_y = Transformer.from_crs("EPSG:4326", terrain.crs, always_xy=True).transform(lon, lat)
-    cell_col, cell_row = ~terrain.transform * (at_x, at_y)
+    cell_col, cell_row = cells.c + cells.a * at_x + cells.b * at_y, cells.f + cells.d * at_x + cells.e * at_y
     height = map_coordinates(
         terrain.heights.astype(np.float64), [cell_row - 0.5, cell_col - 0.5], order=1, mode="nearest"
     )

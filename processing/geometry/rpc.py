@@ -146,27 +146,22 @@ def _check_denominators(rpc: Rpc, remedy: str) -> None:
 
 
 def _check_round_trip(rpc: Rpc, shape: tuple[int, int] | None, remedy: str) -> None:
-    if shape is None:
-        lines = rpc.line_off + rpc.line_scale * np.linspace(-1.0, 1.0, 25)
-        samples = rpc.sample_off + rpc.sample_scale * np.linspace(-1.0, 1.0, 25)
-    else:
-        lines, samples = np.linspace(0.0, shape[0], 25), np.linspace(0.0, shape[1], 25)
-        reach = rpc_kernel.NORMALISED_REACH
-        outside = max(
-            float(np.abs((lines - rpc.line_off) / rpc.line_scale).max()),
-            float(np.abs((samples - rpc.sample_off) / rpc.sample_scale).max()),
-        )
-        if outside > reach:
-            raise BadInput(
-                f"the image of {shape[0]} x {shape[1]} pixels lies outside the RPC's domain "
-                f"({outside:.1f} times its half-size, {reach:.0f} allowed)",
-                kind="rpc.bounds",
-                remedy="The RPC belongs to another image, or to the whole of which this is a crop.",
-            )
+    side = np.linspace(-1.0, 1.0, 25)
     heights = rpc.height_off + rpc.height_scale * np.array([-1.0, 0.0, 1.0])
-    line, sample, height = np.meshgrid(lines, samples, heights, indexing="ij")
-    lon, lat = rpc.image_to_ground(line, sample, height)
-    back_line, back_sample = rpc.ground_to_image(lon, lat, height)
+    if shape is None:
+        lons, lats = rpc.lon_off + rpc.lon_scale * side, rpc.lat_off + rpc.lat_scale * side
+        line, sample = rpc.ground_to_image(*np.meshgrid(lons, lats, heights, indexing="ij"))
+    else:
+        lines, samples = (side + 1.0) / 2 * shape[0], (side + 1.0) / 2 * shape[1]
+        line, sample = np.meshgrid(lines, samples, heights, indexing="ij")[:2]
+    lon, lat = rpc.image_to_ground(line, sample, heights)
+    if shape is not None and not np.isfinite(lon).all():
+        raise BadInput(
+            f"the image of {shape[0]} x {shape[1]} pixels lies outside the ground that the RPC was made for",
+            kind="rpc.bounds",
+            remedy="The RPC belongs to another image, or to the whole of which this is a crop.",
+        )
+    back_line, back_sample = rpc.ground_to_image(lon, lat, heights)
     miss = np.hypot(back_line - line, back_sample - sample)
     if not miss.max() <= 1e-3:  # NaN fails too
         raise BadInput(
