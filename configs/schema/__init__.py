@@ -3,9 +3,10 @@
 from configs.schema.bands import BandConfig, GroupConfig
 from configs.schema.missions import MissionConfig
 from configs.schema.recipes import OutputBand, RecipeConfig
-from configs.schema.sensors import DeliveryProfile, RadianceRule, SensorConfig
+from configs.schema.sensors import AzimuthMeaning, DeliveryProfile, RadianceRule, SensorConfig
 
 __all__ = [
+    "AzimuthMeaning",
     "BandConfig",
     "DeliveryProfile",
     "GroupConfig",

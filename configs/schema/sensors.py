@@ -17,6 +17,15 @@ class RadianceRule(StrEnum):
     MULTIPLY = "dn*gain+bias"
 
 
+class AzimuthMeaning(StrEnum):
+    """What a DIMAP document's AZIMUTH_ANGLE is: producers differ."""
+
+    SATELLITE = "satellite"
+    """From the target towards the satellite, clockwise from north."""
+    IMAGE = "image"
+    """Direction in which the image's lines follow one another; incidence along and across track add to it."""
+
+
 class DeliveryProfile(Value):
     """How packages of one delivery profile are recognised, and what their figures mean."""
 
@@ -29,6 +38,9 @@ class DeliveryProfile(Value):
     gain: float | None = Field(default=None, description="overrides the file's gain where the file is known wrong")
     band_order: tuple[BandName, ...] | None = Field(
         default=None, description="order of the bands in the pixel file where the metadata states it wrongly or not"
+    )
+    azimuth_angle: AzimuthMeaning = Field(
+        default=AzimuthMeaning.SATELLITE, description="what AZIMUTH_ANGLE of a DIMAP v2 document means"
     )
     source: str = Field(description="where the meaning was read")
 

@@ -127,6 +127,16 @@ class XmlNode:
         """
         return utc(self.text(path), self.file)
 
+    def time_of(self, date: str, clock: str) -> datetime:
+        """UTC time of a date and a time of day in two elements.
+
+        Raises
+        ------
+        BadInput
+            ``xml.missing`` or ``xml.time``.
+        """
+        return utc(f"{self.text(date)}T{self.text(clock)}", self.file)
+
 
 def utc(text: str, file: str) -> datetime:
     """UTC time of an ISO 8601 text between the first civil imaging satellite and 2100.

@@ -237,7 +237,7 @@ def open_pixels(
     _check_alike(facts, bands, bits)
     rows = [[_lazy(tile.path, facts[tile.path]) for tile in row] for row in grid]
     _check_fit(grid, rows)
-    array = da.block(rows) if len(tiles) > 1 else rows[0][0]  # type: ignore[no-untyped-call]
+    array = da.block(rows) if len(tiles) > 1 else rows[0][0]
     if shape is not None and array.shape[1:] != tuple(shape):
         raise BadInput(
             f"The image files hold {array.shape[1]} x {array.shape[2]} pixels, "
@@ -301,7 +301,7 @@ def _lazy(path: Path, facts: RasterFacts) -> da.Array:
         mtime_ns=state.st_mtime_ns,
     )
     digest = hashlib.sha256(repr(raster.__dask_tokenize__()).encode()).hexdigest()[:32]
-    lazy: da.Array = da.from_array(  # type: ignore[no-untyped-call]
+    lazy: da.Array = da.from_array(
         raster,
         chunks=(raster.shape[0], *chunk_shape(facts.block, raster.shape[1:])),
         name=f"pixels-{digest}",

@@ -1,8 +1,8 @@
-"""Versions of the libraries that only the edges may import."""
+"""Versions of the libraries that decode pixels, for lineage and ``qyran doctor``."""
 
 import rasterio
 
 
 def gdal_version() -> str:
-    """Version of the GDAL library inside rasterio, e.g. ``3.12.2``."""
+    """GDAL's release, e.g. ``3.12.2``."""
     return str(rasterio.__gdal_version__)
