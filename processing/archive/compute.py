@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dask.callbacks import Callback
 from dask.base import compute
+from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
 from shapely import Polygon
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from processing.archive.cog import write_band, write_flags, write_visual
 from processing.archive.layout import (
     CHECKSUMS,
+    COG_TYPE,
     MANIFEST,
     PRODUCT_RECORD,
     QA,
     QUALITY_REPORT,
     THUMBNAIL,
     VISUAL,
+    ZARR_TYPE,
     ProductPaths,
 )
 from processing.archive.manifest import ObjectRecord, read_manifest, record_of
@@ -21,9 +23,6 @@ from processing.archive.record import quality_report, stored_file
 from processing.archive.store import Group
 from processing.model.errors import Defect
 from processing.model.product import Product, ProductDraft, StoredFile
-
-COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
-ZARR_TYPE = "application/vnd.zarr; version=3"
 
 
 def write_files(

@@ -73,7 +73,7 @@ def _one_ring(polygons: list[Polygon]) -> Polygon:
     return Polygon(merged.exterior) if isinstance(merged, Polygon) else _polygon(merged.convex_hull)
 
 
-def _polygon(geometry: shapely.Geometry) -> Polygon:
+def _polygon(geometry: BaseGeometry) -> Polygon:
     if not isinstance(geometry, Polygon):
         raise BadInput("the valid pixels enclose no area", kind="product.empty")
     return geometry
@@ -129,7 +129,7 @@ def on_the_ground(ring: Polygon, crs: CRS) -> tuple[dict[str, Any], tuple[float,
         raise BadInput("the outline encloses a pole or cannot be put on the globe", kind="footprint.pole")
     degrees -= 360.0 * np.floor((degrees.min() + 180.0) / 360.0)
     curved = Polygon(np.column_stack([degrees, lat])).simplify(_STRAIGHT_DEG)
-    polygon = shapely.orient_polygons(shapely.transform(curved, lambda points: points.round(_DECIMALS)))
+    polygon = _polygon(shapely.orient_polygons(shapely.transform(curved, lambda points: points.round(_DECIMALS))))
     if polygon.bounds[2] <= 180.0:
         return _geojson(polygon), polygon.bounds
     return _split(polygon)

@@ -1,0 +1,240 @@
+"""A product as a STAC 1.1 Item."""
+
+import copy
+import os
+import posixpath
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pystac import Asset, Item, Link, RelType
+
+from catalogs import bands, extensions
+from catalogs.render import renders
+from configs.schema import MissionConfig, RecipeConfig, SensorConfig
+from processing.archive.layout import ITEM, MANIFEST
+from processing.model.product import Product, StoredBand, StoredFile
+
+_SHA256_MULTIHASH = "1220"
+"""Multihash prefix: SHA2-256, 32 bytes."""
+_ORBIT_STATES = ("ascending", "descending", "geostationary", "crossing")
+
+
+def to_item(product: Product, mission: MissionConfig, sensor: SensorConfig, recipe: RecipeConfig) -> dict[str, Any]:
+    """A product as a STAC Item.
+
+    Addresses are relative to the item's file, ``products/<collection>/<id>/item.json``, so that HOME can be moved
+    or copied; :func:`with_absolute_hrefs` makes them absolute.
+
+    Parameters
+    ----------
+    product
+        What is archived. Everything that changes from item to item comes from here.
+    mission, sensor, recipe
+        What its items share.
+
+    Returns
+    -------
+    item
+        JSON-ready, valid by :func:`catalogs.validate.validate_item`.
+    """
+    facts = _properties(product, mission, sensor, recipe)
+    item = Item(
+        id=product.id,
+        geometry=product.geometry,
+        bbox=list(product.bbox),
+        datetime=product.acquired.astimezone(UTC),
+        properties=facts,
+        stac_extensions=_extensions(product, facts),
+        collection=product.collection,
+        assets={key: Asset.from_dict(asset) for key, asset in _assets(product, sensor).items()},
+    )
+    item.add_link(Link(RelType.COLLECTION, "../collection.json", "application/json"))
+    for parent in product.parents:
+        item.add_link(Link(RelType.DERIVED_FROM, f"../../{parent}/{ITEM}", "application/geo+json"))
+    return item.to_dict(include_self_link=False, transform_hrefs=False)
+
+
+def with_absolute_hrefs(item: Mapping[str, Any], home: Path) -> dict[str, Any]:
+    """A copy of an item whose addresses are absolute paths on this machine, fit for any reader's ``open``."""
+    folder = home.resolve() / "products" / str(item["collection"]) / str(item["id"])
+    absolute = copy.deepcopy(dict(item))
+    for entry in (*absolute["assets"].values(), *absolute["links"]):
+        if "://" not in entry["href"] and not entry["href"].startswith("/"):
+            entry["href"] = os.path.normpath(folder / entry["href"])
+    return absolute
+
+
+def _properties(product: Product, mission: MissionConfig, sensor: SensorConfig, recipe: RecipeConfig) -> dict[str, Any]:
+    software = {name: str(version) for name, version in product.lineage.software.items()}
+    properties: dict[str, Any] = {
+        "title": f"{mission.title['en']}: {recipe.title['en']}",
+        "created": _rfc3339(product.created),
+        "platform": mission.platform,
+        "constellation": mission.constellation,
+        "mission": mission.id,
+        "instruments": [sensor.instrument],
+        "gsd": product.gsd_m,
+        "license": mission.licence,
+        "providers": [provider.model_dump(mode="json", exclude_none=True) for provider in mission.providers],
+        "processing:level": product.level.upper() if product.level != "derived" else "L3",
+        "processing:datetime": _rfc3339(product.created),
+        "processing:version": product.lineage.recipe_version,
+        "processing:software": software,
+        "processing:lineage": " ".join(recipe.description.split()),
+        "product:type": recipe.id,
+        "product:acquisition_type": "nominal",
+        "version": product.revision,
+        "proj:code": product.groups[0].crs,
+        "renders": renders(recipe, {band.name: (band.scale, band.offset) for band in product.bands}),
+        **_expression(product),
+        **_view(product.angles),
+        **_orbit(product, mission),
+        **_accuracy(product.accuracy),
+        **_cover(product),
+        "qyran:recipe": product.recipe,
+        "qyran:sensor": product.sensor,
+        "qyran:lineage_sha256": product.lineage.digest,
+        "qyran:warnings": list(product.quality.get("warnings", ())),
+    }
+    return {key: value for key, value in properties.items() if value not in (None, [], {})}
+
+
+def _extensions(product: Product, properties: Mapping[str, Any]) -> list[str]:
+    """What the item makes use of, and nothing else: an extension declared is a promise that is checked."""
+    used = [extensions.FILE, extensions.PROCESSING, extensions.PRODUCT, extensions.PROJECTION, extensions.RASTER]
+    used += [extensions.VERSION, extensions.CLASSIFICATION]
+    if any(band.common_name or band.centre_nm for band in product.bands) or "eo:cloud_cover" in properties:
+        used.append(extensions.EO)
+    for prefix, extension in (
+        ("accuracy:", extensions.ACCURACY),
+        ("renders", extensions.RENDER),
+        ("sat:", extensions.SAT),
+        ("view:", extensions.VIEW),
+    ):
+        if any(name.startswith(prefix) for name in properties):
+            used.append(extension)
+    return sorted(used)
+
+
+def _expression(product: Product) -> dict[str, Any]:
+    expressions = product.lineage.parameters.get("expressions")
+    return {"processing:expression": {"format": "qyran", "expression": expressions}} if expressions else {}
+
+
+def _view(angles: Mapping[str, float]) -> dict[str, float]:
+    view = {
+        "view:off_nadir": angles.get("off_nadir_deg"),
+        "view:incidence_angle": angles.get("view_zenith_deg"),
+        "view:azimuth": angles.get("view_azimuth_deg"),
+        "view:sun_azimuth": angles.get("sun_azimuth_deg"),
+    }
+    if "sun_zenith_deg" in angles:
+        view["view:sun_elevation"] = 90.0 - angles["sun_zenith_deg"]
+    rounded = {name: round(value, 6) for name, value in view.items() if value is not None}
+    return {name: value % 360.0 if name.endswith("azimuth") else value for name, value in rounded.items()}
+
+
+def _orbit(product: Product, mission: MissionConfig) -> dict[str, Any]:
+    orbit: dict[str, Any] = {}
+    if mission.cospar_id:
+        orbit["sat:platform_international_designator"] = mission.cospar_id
+    state = str(product.facts.get("orbit_state", "")).lower()
+    if state in _ORBIT_STATES:
+        orbit["sat:orbit_state"] = state
+    for name in ("absolute_orbit", "relative_orbit"):
+        number = product.facts.get(name)
+        if isinstance(number, int) and number >= 1:
+            orbit[f"sat:{name}"] = number
+    return orbit
+
+
+def _accuracy(accuracy: Mapping[str, float]) -> dict[str, float]:
+    names = {
+        "rmse_m": "accuracy:geometric_rmse",
+        "bias_x_m": "accuracy:geometric_x_bias",
+        "bias_y_m": "accuracy:geometric_y_bias",
+        "stddev_x_m": "accuracy:geometric_x_stddev",
+        "stddev_y_m": "accuracy:geometric_y_stddev",
+    }
+    # What the extension has no word for keeps ours: qyran:ce90_m.
+    return {names.get(name, f"qyran:{name}"): value for name, value in accuracy.items()}
+
+
+def _cover(product: Product) -> dict[str, float]:
+    """Cloud and snow as far as they were looked for: an untested scene states none rather than zero."""
+    flags: Mapping[str, float] = next(iter(product.quality.get("flags_percent", {}).values()), {})
+    cover = {}
+    for name, flag in (("eo:cloud_cover", "cloud"), ("eo:snow_cover", "snow")):
+        if flag in flags and flags.get(f"{flag}_not_tested") == 0:
+            cover[name] = flags[flag]
+    return cover
+
+
+def _assets(product: Product, sensor: SensorConfig) -> dict[str, dict[str, Any]]:
+    by_name = {band.name: band for band in product.bands}
+    assets = {}
+    for file in product.files:
+        asset = _file_asset(product, file)
+        if file.key in by_name:
+            asset |= _band_fields(product, by_name[file.key], sensor)
+        elif file.key.partition("_")[0] == "qa":
+            group = file.key.removeprefix("qa").removeprefix("_") or product.groups[0].name
+            asset |= {"data_type": "uint16", "classification:bitfields": bands.bitfields(), **_grid(product, group)}
+        elif file.key == "visual":
+            asset |= {"data_type": "uint8", "bands": [{"name": name} for name in ("red", "green", "blue")]}
+        elif file.key == "zarr":
+            asset["bands"] = [bands.stored_band(band) for band in product.bands]
+        assets[file.key] = asset
+    assets["manifest"] = {
+        "href": _relative(f"{product.archive_href}/{MANIFEST}", product),
+        "type": "application/json",
+        "title": "SHA-256 and size of every object of the Zarr store",
+        "roles": ["metadata"],
+        "file:size": product.manifest_size,
+        "file:checksum": f"{_SHA256_MULTIHASH}{product.manifest_sha256}",
+    }
+    return assets
+
+
+def _file_asset(product: Product, file: StoredFile) -> dict[str, Any]:
+    asset: dict[str, Any] = {
+        "href": _relative(file.href, product),
+        "type": file.media_type,
+        "title": file.title,
+        "roles": list(file.roles),
+        "file:size": file.size,
+    }
+    if file.key != "zarr":  # a folder has no checksum of its own: its manifest's stands for it
+        asset["file:checksum"] = f"{_SHA256_MULTIHASH}{file.sha256}"
+    return asset
+
+
+def _band_fields(product: Product, band: StoredBand, sensor: SensorConfig) -> dict[str, Any]:
+    gsd = next((group.gsd_m for group in sensor.groups.values() if band.name in group.bands), product.gsd_m)
+    resolution = next(group.resolution_m for group in product.groups if group.name == band.group)
+    stored = bands.storage(dtype=band.dtype, nodata=band.nodata, units=band.units, scale=band.scale, offset=band.offset)
+    return {
+        "gsd": gsd,
+        "bands": [bands.stored_band(band)],
+        "statistics": bands.statistics(band),
+        "raster:spatial_resolution": resolution,
+        "raster:sampling": "area",
+        **stored,
+        **_grid(product, band.group),
+    }
+
+
+def _grid(product: Product, name: str) -> dict[str, Any]:
+    group = next(group for group in product.groups if group.name == name)
+    return {"proj:shape": list(group.shape), "proj:transform": list(group.transform)}
+
+
+def _relative(href: str, product: Product) -> str:
+    """An address relative to HOME as one relative to the item's file."""
+    return posixpath.relpath(href, f"products/{product.collection}/{product.id}")
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,283 @@
+"""CQL2 to SQL over the embedded store's ``items`` table.
+
+The ``cql2`` package reads the text; what comes out is compiled here, value by value bound, never pasted. Missing
+properties are NULL and comparisons with NULL are unknown, as CQL2 wants it; so are comparisons between text and
+number, which SQLite alone would order.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cql2
+import shapely
+
+from catalogs.store.request import BEGINNING, END, bbox_geometry, geometry, interval, microseconds
+from processing.model.errors import BadInput
+
+Node = Any
+"""A piece of CQL2 JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """A piece of SQL and the values bound in it, in order."""
+
+    text: str
+    values: tuple[Any, ...] = ()
+
+    @classmethod
+    def join(cls, template: str, *parts: "Sql") -> "Sql":
+        """``template`` with each ``{}`` replaced by a part."""
+        return cls(template.format(*(part.text for part in parts)), tuple(v for part in parts for v in part.values))
+
+
+def compile_filter(expression: str | Mapping[str, Any]) -> Sql:
+    """A CQL2 filter as an SQL condition on ``items AS i``.
+
+    Parameters
+    ----------
+    expression
+        CQL2 text, or CQL2 JSON.
+
+    Raises
+    ------
+    BadInput
+        ``search.filter`` if it is not CQL2, or uses what this catalogue does not know.
+    """
+    return _condition(_parsed(expression))
+
+
+def field(name: str) -> Sql:
+    """The value of a field of the item: ``id``, ``collection``, ``datetime``, else a property."""
+    plain = name.removeprefix("properties.")
+    if plain in ("id", "collection"):
+        return Sql(f"i.{plain}")
+    if plain == "datetime":
+        return Sql("i.moment")
+    if '"' in plain or "\\" in plain or not plain:
+        raise _bad(f"'{name}' is not the name of a property")
+    return Sql("json_extract(i.document, ?)", (f'$.properties."{plain}"',))
+
+
+def _parsed(expression: str | Mapping[str, Any]) -> Node:
+    try:
+        parsed = cql2.parse_text(expression) if isinstance(expression, str) else cql2.parse_json(json.dumps(expression))
+        return parsed.to_json()
+    except (cql2.ParseError, cql2.ValidationError, ValueError, TypeError, RecursionError) as error:
+        raise _bad(f"not CQL2: {' '.join(str(error).split())}") from error
+
+
+def _bad(message: str) -> BadInput:
+    return BadInput(message, kind="search.filter", remedy="See OGC 21-065, or: eo:cloud_cover < 10 AND platform = 'x'.")
+
+
+def _condition(node: Node) -> Sql:
+    if isinstance(node, bool):
+        return Sql("1" if node else "0")
+    if not (isinstance(node, Mapping) and "op" in node):
+        raise _bad(f"not a condition: {json.dumps(node)[:120]}")
+    op, arguments = str(node["op"]).lower(), node.get("args", [])
+    if op in ("and", "or"):
+        parts = [_condition(argument) for argument in arguments]
+        return Sql.join("(" + f" {op.upper()} ".join(["{}"] * len(parts)) + ")", *parts)
+    if op == "not":
+        return Sql.join("(NOT {})", _condition(_only(arguments)))
+    if op == "isnull":
+        return Sql.join("({} IS NULL)", _value(_only(arguments)))
+    builder = _BUILDERS.get(op)
+    if builder is None:
+        raise _bad(f"'{op}' is not supported")
+    return builder(op, arguments)
+
+
+def _only(arguments: Sequence[Node]) -> Node:
+    if len(arguments) != 1:
+        raise _bad("one argument expected")
+    return arguments[0]
+
+
+def _two(op: str, arguments: Sequence[Node]) -> tuple[Node, Node]:
+    if len(arguments) != 2:
+        raise _bad(f"'{op}' takes two arguments")
+    return arguments[0], arguments[1]
+
+
+def _comparison(op: str, arguments: Sequence[Node]) -> Sql:
+    left, right = _two(op, arguments)
+    if _is_time(left) or _is_time(right) or _compares_datetime(left, right):
+        return _time_comparison(op, left, right)
+    return _compare(_value(left), op, _value(right))
+
+
+def _compare(left: Sql, op: str, right: Sql) -> Sql:
+    """Unknown where one side is text and the other is not."""
+    return Sql.join(
+        f"CASE WHEN (typeof({{}}) = 'text') = (typeof({{}}) = 'text') THEN {{}} {op} {{}} END", left, right, left, right
+    )
+
+
+def _between(_: str, arguments: Sequence[Node]) -> Sql:
+    if len(arguments) != 3:
+        raise _bad("'between' takes three arguments")
+    value, low, high = arguments
+    return Sql.join("({} AND {})", _comparison(">=", [value, low]), _comparison("<=", [value, high]))
+
+
+def _membership(op: str, arguments: Sequence[Node]) -> Sql:
+    value, choices = _two(op, arguments)
+    if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
+        raise _bad("'in' takes a list")
+    parts = [_comparison("=", [value, choice]) for choice in choices]
+    return Sql.join("(" + " OR ".join(["{}"] * len(parts)) + ")", *parts)
+
+
+def _like(op: str, arguments: Sequence[Node]) -> Sql:
+    value, pattern = _two(op, arguments)
+    return Sql.join("text_like({}, {})", _value(value), _value(pattern))
+
+
+def _spatial(op: str, arguments: Sequence[Node]) -> Sql:
+    left, right = _two(op, arguments)
+    return Sql.join(f"related('{op.removeprefix('s_')}', {{}}, {{}})", _shape(left), _shape(right))
+
+
+def _shape(node: Node) -> Sql:
+    if isinstance(node, Mapping) and node.get("property") == "geometry":
+        return Sql("i.shape")
+    if isinstance(node, Mapping) and "bbox" in node:
+        return Sql("?", (shapely.to_wkb(bbox_geometry(node["bbox"])),))
+    if isinstance(node, Mapping) and "type" in node:
+        return Sql("?", (shapely.to_wkb(geometry(dict(node))),))
+    raise _bad("a spatial condition compares the item's geometry with a geometry")
+
+
+def _array(op: str, arguments: Sequence[Node]) -> Sql:
+    left, right = _two(op, arguments)
+    return Sql.join(f"array_{op.removeprefix('a_')}({{}}, {{}})", _list(left), _list(right))
+
+
+def _list(node: Node) -> Sql:
+    if isinstance(node, list):
+        return Sql("?", (json.dumps(node),))
+    return _value(node)
+
+
+def _is_time(node: Node) -> bool:
+    return isinstance(node, Mapping) and bool({"timestamp", "date", "interval"} & node.keys())
+
+
+def _compares_datetime(left: Node, right: Node) -> bool:
+    return (_is_datetime(left) and isinstance(right, str)) or (_is_datetime(right) and isinstance(left, str))
+
+
+def _is_datetime(node: Node) -> bool:
+    return isinstance(node, Mapping) and str(node.get("property", "")).removeprefix("properties.") == "datetime"
+
+
+def _span(node: Node) -> tuple[Sql, Sql]:
+    """First and last moment of a time, in microseconds."""
+    if isinstance(node, str) or _is_time(node):
+        start, stop = _literal_span(node)
+        return Sql("?", (start,)), Sql("?", (stop,))
+    if _is_datetime(node):
+        return Sql("i.starts"), Sql("i.stops")
+    if isinstance(node, Mapping) and "property" in node:
+        moment = Sql.join("moment({})", field(str(node["property"])))
+        return moment, moment
+    raise _bad("a temporal condition compares a property with a time")
+
+
+def _literal_span(node: Node) -> tuple[int, int]:
+    if isinstance(node, str):
+        return interval(node)
+    if "timestamp" in node:
+        moment = microseconds(str(node["timestamp"]))
+        return moment, moment
+    if "date" in node:
+        return interval(str(node["date"]))
+    ends = [BEGINNING if index == 0 else END for index in range(2)]
+    for index, end in enumerate(node["interval"]):
+        if isinstance(end, Mapping):
+            raise _bad("the ends of an interval must be times, not properties")
+        if str(end) not in ("", ".."):
+            ends[index] = interval(str(end))[index]
+    return ends[0], ends[1]
+
+
+def _time_comparison(op: str, left: Node, right: Node) -> Sql:
+    (a, b), (c, d) = _span(left), _span(right)
+    template = {
+        "=": "({0} >= {2} AND {1} <= {3})",
+        "<>": "NOT ({0} >= {2} AND {1} <= {3})",
+        "<": "({1} < {2})",
+        "<=": "({1} <= {3})",
+        ">": "({0} > {3})",
+        ">=": "({0} >= {2})",
+    }[op]
+    return _ordered(template, a, b, c, d)
+
+
+_TEMPORAL = {
+    "t_after": "({0} > {3})",
+    "t_before": "({1} < {2})",
+    "t_disjoint": "({1} < {2} OR {0} > {3})",
+    "t_during": "({0} > {2} AND {1} < {3})",
+    "t_contains": "({0} < {2} AND {1} > {3})",
+    "t_equals": "({0} = {2} AND {1} = {3})",
+    "t_intersects": "({0} <= {3} AND {1} >= {2})",
+    "t_meets": "({1} = {2})",
+    "t_metby": "({0} = {3})",
+    "t_starts": "({0} = {2} AND {1} < {3})",
+    "t_startedby": "({0} = {2} AND {1} > {3})",
+    "t_finishes": "({0} > {2} AND {1} = {3})",
+    "t_finishedby": "({0} < {2} AND {1} = {3})",
+    "t_overlaps": "({0} < {2} AND {1} > {2} AND {1} < {3})",
+    "t_overlappedby": "({0} > {2} AND {0} < {3} AND {1} > {3})",
+}
+
+
+def _temporal(op: str, arguments: Sequence[Node]) -> Sql:
+    left, right = _two(op, arguments)
+    return _ordered(_TEMPORAL[op], *_span(left), *_span(right))
+
+
+def _ordered(template: str, *parts: Sql) -> Sql:
+    """Fill a template that names its parts by number, keeping the bound values in the order of the text."""
+    named = re.findall(r"\{(\d)\}", template)
+    return Sql.join(re.sub(r"\{\d\}", "{}", template), *(parts[int(number)] for number in named))
+
+
+_ARITHMETIC = {"+": "({} + {})", "-": "({} - {})", "*": "({} * {})", "/": "({} * 1.0 / {})", "%": "mod({}, {})"} | {
+    "^": "pow({}, {})",
+    "div": "trunc({} / {})",
+}
+
+
+def _value(node: Node) -> Sql:
+    if node is None or isinstance(node, str | int | float):
+        return Sql("?", (int(node) if isinstance(node, bool) else node,))
+    if isinstance(node, Mapping) and "property" in node:
+        return field(str(node["property"]))
+    if isinstance(node, Mapping) and "op" in node:
+        op, arguments = str(node["op"]).lower(), node.get("args", [])
+        if op in ("casei", "accenti"):
+            return Sql.join(f"{op}({{}})", _value(_only(arguments)))
+        if op in _ARITHMETIC:
+            left, right = _two(op, arguments)
+            return Sql.join(_ARITHMETIC[op], _value(left), _value(right))
+    raise _bad(f"not a value: {json.dumps(node)[:120]}")
+
+
+_SPATIAL = ("intersects", "disjoint", "equals", "touches", "within", "overlaps", "crosses", "contains")
+_BUILDERS: dict[str, Callable[[str, Sequence[Node]], Sql]] = {
+    **dict.fromkeys(("=", "<>", "<", "<=", ">", ">="), _comparison),
+    "between": _between,
+    "in": _membership,
+    "like": _like,
+    **dict.fromkeys((f"s_{name}" for name in _SPATIAL), _spatial),
+    **dict.fromkeys(_TEMPORAL, _temporal),
+    **dict.fromkeys(("a_equals", "a_contains", "a_containedby", "a_overlaps"), _array),
+}
