@@ -102,6 +102,19 @@ def no_compute() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Prefect, set up as the command line sets it up: flows run in this process, their records go to a temporary server.
+
+    One for the whole session: starting the server costs some 20 s.
+    """
+    from pipelines.prefect_env import flows_in_this_process, prepare_prefect
+
+    prepare_prefect(tmp_path_factory.mktemp("prefect-home"))
+    with flows_in_this_process():
+        yield
+
+
 class NetworkUsed(AssertionError):
     """A test reached for a machine other than this one."""
 
