@@ -16,6 +16,17 @@ class KnownSensor:
     profile: DeliveryProfile
 
 
+def sensor_claims(
+    sensors: Mapping[str, SensorConfig], *, format_name: str, profile: str, mission: str
+) -> tuple[KnownSensor, ...]:
+    """Every configured sensor whose delivery profiles claim a package; see :func:`claiming_sensor`."""
+    return tuple(
+        KnownSensor(sensor=sensor, profile=found)
+        for sensor in sensors.values()
+        if (found := sensor.profile(format_name, profile, mission)) is not None
+    )
+
+
 def claiming_sensor(
     sensors: Mapping[str, SensorConfig], *, format_name: str, profile: str, mission: str, where: str
 ) -> KnownSensor | None:
@@ -39,11 +50,7 @@ def claiming_sensor(
     Defect
         ``config.ambiguous`` when two sensors claim it.
     """
-    claims = [
-        KnownSensor(sensor=sensor, profile=found)
-        for sensor in sensors.values()
-        if (found := sensor.profile(format_name, profile, mission)) is not None
-    ]
+    claims = sensor_claims(sensors, format_name=format_name, profile=profile, mission=mission)
     if len(claims) > 1:
         raise Defect(
             f"sensors {sorted(claim.sensor.id for claim in claims)} all claim profile {profile!r} of {mission!r}",

@@ -1,7 +1,9 @@
 """A bare RPC file: a sensor model and whatever its file says of the image, without the image."""
 
 import json
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from configs.schema import SensorConfig
@@ -11,7 +13,7 @@ from processing.model.levels import Level
 from processing.model.scene import Angles, Band, Delivery, Scene
 from processing.readers.dimap_xml import XmlNode, utc
 from processing.readers.footprint import model_footprint
-from processing.readers.known_sensors import KnownSensor, band_group, build_band, calibration, claiming_sensor
+from processing.readers.known_sensors import KnownSensor, band_group, build_band, calibration, sensor_claims
 from processing.readers.package import PackageFiles
 from processing.readers.protocol import UNKNOWN_MISSION, UNKNOWN_TIME
 from processing.readers.rpc_files import RpcDocument, read_rpc_document
@@ -33,10 +35,11 @@ class RpcFileReader:
         path = files.absolute(files.paths[0])
         found = read_rpc_document(path)
         validate_rpc(found.rpc)
-        known = claiming_sensor(
-            sensors, format_name=self.format, profile=found.profile, mission=found.profile, where=path.name
-        )
-        scene = _scene(path, found, known)
+        claims = sensor_claims(sensors, format_name=self.format, profile=found.profile, mission=found.profile)
+        scene = _scene(path, found, claims[0] if len(claims) == 1 else None)
+        if len(claims) > 1:
+            # The file does not tell twins apart (Pleiades 1A and 1B): say so, rather than choose.
+            scene = scene.but(mission=" or ".join(sorted(claim.sensor.mission for claim in claims)))
         return Delivery(
             package=files.package,
             root=files.root,
@@ -121,11 +124,19 @@ def _isd_band(known: KnownSensor | None, label: str, node: XmlNode, where: str) 
     return build_band(known, label, found)
 
 
+def _compact_time(text: str, where: str) -> datetime:
+    """UTC time of ``20141005160138``."""
+    digits = f"{text[:8]}T{text[8:]}" if re.fullmatch(r"\d{14}", text) else text
+    return utc(digits, where)
+
+
 def _with_json(scene: Scene, path: Path) -> Scene:
     """The JSON of rpcm and its data sets may also tell size, sun and time."""
     found = json.loads(path.read_text(encoding="utf-8"))
     try:
-        moment = utc(str(found["acquisition_date"]), path.name) if "acquisition_date" in found else UNKNOWN_TIME
+        moment = (
+            _compact_time(str(found["acquisition_date"]), path.name) if "acquisition_date" in found else UNKNOWN_TIME
+        )
         shape = (int(found["height"]), int(found["width"])) if "height" in found else scene.shape
         angles = Angles(
             sun_zenith_deg=90.0 - float(found["sun_elevation"]) if "sun_elevation" in found else None,
