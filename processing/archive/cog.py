@@ -18,7 +18,7 @@ from processing.archive.shards import array_at
 from processing.archive.store import Group, Level
 
 # No side files are read or written; and sizes do not depend on what else is in the folder.
-_ENVIRONMENT = {"GDAL_PAM_ENABLED": "NO", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+SAFE_ENVIRONMENT = {"GDAL_PAM_ENABLED": "NO", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 _JPEG_QUALITY = 90
 Strip = tuple[int, npt.NDArray[np.generic]]
 
@@ -54,7 +54,7 @@ def write_cog(
     plain = path.with_suffix(".plain.tif")
     named = dict(tags or {})
     try:
-        with rasterio.Env(**_ENVIRONMENT):
+        with rasterio.Env(**SAFE_ENVIRONMENT):
             with rasterio.open(plain, "w", driver="GTiff", BIGTIFF="IF_SAFER", **profile) as target:
                 for attribute in ("colorinterp", "scales", "offsets", "units", "descriptions"):
                     if attribute in named:
@@ -62,12 +62,17 @@ def write_cog(
                 target.update_tags(**named.get("tags", {}))
                 for row, strip in strips:
                     target.write(strip, window=Window(0, row, strip.shape[2], strip.shape[1]))
-            with rasterio.open(plain) as source:
-                rasterio.shutil.copy(
-                    source, path, driver="COG", BLOCKSIZE=512, BIGTIFF="IF_SAFER", NUM_THREADS="ALL_CPUS", **options
-                )
+            to_cog(plain, path, options)
     finally:
         plain.unlink(missing_ok=True)
+
+
+def to_cog(plain: Path, path: Path, options: Mapping[str, Any]) -> None:
+    """Make a COG of a plain TIFF, with GDAL's own driver and its options."""
+    with rasterio.open(plain) as source:
+        rasterio.shutil.copy(
+            source, path, driver="COG", BLOCKSIZE=512, BIGTIFF="IF_SAFER", NUM_THREADS="ALL_CPUS", **options
+        )
 
 
 def _profile(level: Level, dtype: str, count: int, nodata: int | None) -> dict[str, Any]:

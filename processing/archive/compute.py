@@ -44,7 +44,7 @@ def write_pixels(
         for level_tasks in _group_tasks(store, group, image)
         for task in level_tasks.values()
     ]
-    with _Steps("shard-", step):
+    with counted(step):
         results: tuple[tuple[ObjectRecord, ...], ...] = compute(*tasks)
     return tuple(record for records in results for record in records)
 
@@ -78,7 +78,7 @@ def _tally(store: Path, group: Group, index: tuple[int, int], ring: Polygon) -> 
 def _group_tasks(store: Path, group: Group, image: OrthoImage) -> Iterator[dict[tuple[int, int], Delayed]]:
     """Tasks by shard index, one mapping a level, finest first."""
     base = group.levels[0]
-    pixels, flags = _blocks(image, base)
+    pixels, flags = image_blocks(image, base)
     tasks = {
         index: delayed(write_shards, pure=True)(
             store, base, dict(group.encodings), index, pixels[(0, *index)], flags[index],
@@ -98,7 +98,7 @@ def _group_tasks(store: Path, group: Group, image: OrthoImage) -> Iterator[dict[
         yield tasks
 
 
-def _blocks(image: OrthoImage, level: Level) -> tuple[Any, Any]:
+def image_blocks(image: OrthoImage, level: Level) -> tuple[Any, Any]:
     """Delayed blocks of pixels ``(1, rows, columns)`` and flags ``(rows, columns)``, one a shard.
 
     The graph is not optimised here: pixels and flags would be optimised apart, and what they share computed twice.
@@ -130,12 +130,24 @@ def _below(finer: Level, level: Level, index: tuple[int, int]) -> Iterator[tuple
             yield row, column
 
 
-class _Steps(Callback):
-    """Calls back after every task whose key has a prefix."""
+def counted(step: Callable[[str], None], prefix: str = "shard-") -> Callback:
+    """Within this context, ``step`` is called after every task whose key has the prefix, with the rest of the key."""
 
-    def __init__(self, prefix: str, step: Callable[[str], None]) -> None:
-        def after(key: Any, *_: Any) -> None:
-            if isinstance(key, str) and key.startswith(prefix):
-                step(key.removeprefix(prefix))
+    def after(key: Any, *_: Any) -> None:
+        if isinstance(key, str) and key.startswith(prefix):
+            step(key.removeprefix(prefix))
 
-        super().__init__(posttask=after)  # type: ignore[no-untyped-call]
+    return Callback(posttask=after)
+
+
+def steps(progress: Progress | None, total: int) -> Callable[[str], None]:
+    """A function to call after each of ``total`` steps, which reports them."""
+    done = 0
+
+    def step(what: str) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(min(done, total), total, what)
+
+    return step

@@ -29,6 +29,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable; its folder entry is another matter."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_tree(root: Path) -> None:
     """Make every file under ``root``, and every folder entry, durable.
 
@@ -57,11 +66,7 @@ def sync_tree(root: Path) -> None:
 def _sync_each(root: Path) -> None:
     for folder, _, files in os.walk(root):
         for name in files:
-            descriptor = os.open(Path(folder) / name, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_file(Path(folder) / name)
         sync_folder(Path(folder))
 
 

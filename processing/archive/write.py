@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from processing.archive import durable
-from processing.archive.compute import Progress, count_tasks, tally, write_pixels
+from processing.archive.compute import Progress, count_tasks, steps, tally, write_pixels
 from processing.archive.files import check_keys, count_files, write_files
 from processing.archive.footprint import outline
 from processing.archive.layout import MANIFEST, PRODUCT_RECORD, ProductPaths, revision_of
@@ -76,7 +76,7 @@ def publish_product(
         _clear_staging(paths)
         total = count_tasks(groups) + count_files(draft, groups)
         with _staged(paths, groups):
-            return _publish(paths, draft, groups, images, _counter(progress, total))
+            return _publish(paths, draft, groups, images, steps(progress, total))
 
 
 def published(home: Path, collection: str, item_id: str) -> Product | None:
@@ -227,15 +227,3 @@ def _require_space(folder: Path, needed: int) -> None:
 
 def _disk_full(message: str, folder: Path) -> Retryable:
     return Retryable(message, kind="disk.full", where=str(folder), remedy="Make room, then run it again.")
-
-
-def _counter(progress: Progress | None, total: int) -> Callable[[str], None]:
-    done = 0
-
-    def step(what: str) -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(min(done, total), total, what)
-
-    return step

@@ -1,0 +1,181 @@
+"""Writing an orthoimage where the user asked, without archive or catalogue: a COG, or a store like the archive's."""
+
+import shutil
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from dask.base import compute
+from dask.delayed import delayed
+from rasterio.windows import Window
+
+from processing.archive import durable
+from processing.archive.cog import SAFE_ENVIRONMENT, to_cog
+from processing.archive.compute import Progress, count_tasks, counted, image_blocks, steps, write_pixels
+from processing.archive.encode import encode
+from processing.archive.geozarr import map_crs
+from processing.archive.manifest import write_manifest
+from processing.archive.store import Group, consolidate, create_store, expected_keys, plan_group
+from processing.model.conventions import REFLECTANCE_NODATA, REFLECTANCE_OFFSET, REFLECTANCE_SCALE
+from processing.model.errors import BadInput
+from processing.model.image import OrthoImage
+from processing.model.levels import Quantity
+from processing.model.product import Encoding
+
+_RADIANCE_SCALE = 0.01
+"""W m-2 sr-1 um-1 a step: 655 at most, above the brightest snow at the shortest wavelengths."""
+_SUFFIXES = (".tif", ".tiff", ".zarr")
+
+
+def export_ortho(images: Sequence[OrthoImage], out: Path, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Compute orthoimages and write them to one file or folder.
+
+    Parameters
+    ----------
+    images
+        Lazy images, one a measurement group. A ``.tif`` takes one.
+    out
+        ``FILE.tif``: a COG; counts as uint16 with nodata 0, physical quantities as float32 with NaN.
+        ``DIR.zarr``: Zarr v3 in the layout of the archive, integers with scale and offset, flags, coarser levels
+        and a manifest. What was there under this name is replaced in one step, once the new one is whole.
+    progress
+        Called with (done, total, what).
+
+    Returns
+    -------
+    dict
+        ``out, format, crs, transform, shape, bands, dtype, scale, offset, nodata`` (null for NaN) of the
+        first image.
+
+    Raises
+    ------
+    BadInput
+        ``out.format`` for any other suffix or several images in a ``.tif``; ``out.exists`` if a folder of other
+        things has the name already.
+    """
+    suffix = out.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise BadInput(f"'{out.name}' ends in none of {', '.join(_SUFFIXES)}", kind="out.format")
+    if suffix != ".zarr" and len(images) != 1:
+        raise BadInput(
+            f"a GeoTIFF holds one grid, and there are {len(images)}", kind="out.format", remedy="Write a .zarr."
+        )
+    if out.is_dir() and not (suffix == ".zarr" and (out / "zarr.json").is_file()):
+        raise BadInput("a folder of other things has this name", kind="out.exists", where=str(out))
+    durable.make_folders(out.absolute().parent)
+    partial = out.with_name(f".{out.stem}-{uuid4().hex}{suffix}")
+    try:
+        encoding = (
+            _write_store(images, partial, progress) if suffix == ".zarr" else _write_cog(images[0], partial, progress)
+        )
+        _replace(partial, out)
+    finally:
+        _remove(partial)
+    return {"out": str(out), "format": "zarr" if suffix == ".zarr" else "cog", **_described(images[0]), **encoding}
+
+
+def _described(image: OrthoImage) -> dict[str, Any]:
+    affine = image.geobox.affine
+    return {
+        "crs": str(image.geobox.crs),
+        "transform": [affine.a, affine.b, affine.c, affine.d, affine.e, affine.f],
+        "shape": [int(length) for length in image.geobox.shape],
+        "bands": [band.name for band in image.bands],
+    }
+
+
+def storage_of(quantity: Quantity | str, band: str) -> Encoding:
+    """How a quantity is stored as integers where no recipe says so."""
+    title = f"{str(quantity).replace('_', ' ')}, {band.replace('_', ' ')}"
+    if quantity == Quantity.DN:
+        return Encoding(title=title, dtype="uint16", scale=1.0, offset=0.0, nodata=0)
+    if quantity == Quantity.RADIANCE:
+        return Encoding(
+            title=title, dtype="uint16", scale=_RADIANCE_SCALE, offset=0.0, nodata=0, units="W m-2 sr-1 um-1"
+        )
+    return Encoding(
+        title=title,
+        dtype="uint16",
+        scale=REFLECTANCE_SCALE,
+        offset=REFLECTANCE_OFFSET,
+        nodata=REFLECTANCE_NODATA,
+    )
+
+
+def _write_store(images: Sequence[OrthoImage], store: Path, progress: Progress | None) -> dict[str, Any]:
+    groups = [
+        plan_group(image, {band.name: storage_of(image.quantity, band.name) for band in image.bands})
+        for image in images
+    ]
+    create_store(store, groups, images, {"Conventions": "CF-1.11"})
+    records = write_pixels(store, groups, images, steps(progress, count_tasks(groups)))
+    consolidate(store, groups)
+    write_manifest(store, records, expected_keys(groups))
+    durable.sync_tree(store)
+    first = next(iter(groups[0].encodings.values()))
+    return {"dtype": first.dtype, "scale": first.scale, "offset": first.offset, "nodata": first.nodata}
+
+
+def _write_cog(image: OrthoImage, path: Path, progress: Progress | None) -> dict[str, Any]:
+    """One compute: every block goes into a plain TIFF as it comes, and that becomes the COG."""
+    counts = image.quantity == Quantity.DN
+    encodings = {band.name: storage_of(image.quantity, band.name) for band in image.bands}
+    group = plan_group(image, encodings)
+    level = group.levels[0]
+    profile = {
+        "driver": "GTiff", "BIGTIFF": "IF_SAFER", "count": len(encodings), "height": level.shape[0],
+        "width": level.shape[1], "dtype": "uint16" if counts else "float32", "nodata": 0 if counts else np.nan,
+        "crs": map_crs(level.geobox).to_wkt(), "transform": level.geobox.affine,
+    }  # fmt: skip
+    plain = path.with_suffix(".plain.tif")
+    try:
+        with rasterio.Env(**SAFE_ENVIRONMENT):
+            with rasterio.open(plain, "w", **profile) as target:
+                target.descriptions = tuple(encodings)
+                target.update_tags(QUANTITY=str(image.quantity))
+                _fill(target, image, group, progress, next(iter(encodings.values())) if counts else None)
+            to_cog(plain, path, {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "OVERVIEW_RESAMPLING": "AVERAGE"})
+    finally:
+        plain.unlink(missing_ok=True)
+    return {"dtype": profile["dtype"], "scale": 1.0, "offset": 0.0, "nodata": 0 if counts else None}
+
+
+def _fill(target: Any, image: OrthoImage, group: Group, progress: Progress | None, encoding: Encoding | None) -> None:
+    level = group.levels[0]
+    lock = threading.Lock()
+
+    def put(pixels: npt.NDArray[np.float32], index: tuple[int, int]) -> None:
+        rows, columns = level.region(index)
+        content = pixels if encoding is None else encode(pixels, encoding)[0]
+        with lock:  # GDAL writes a dataset from one thread at a time
+            target.write(content, window=Window.from_slices(rows, columns))
+
+    pixels, _ = image_blocks(image, level)
+    indices = list(level.shards())
+    step = steps(progress, len(indices))
+    tasks = [delayed(put)(pixels[(0, *index)], index, dask_key_name=f"shard-{group.name}-{index}") for index in indices]
+    with counted(step):
+        compute(*tasks, scheduler="threads")
+
+
+def _replace(partial: Path, out: Path) -> None:
+    if out.is_dir():
+        durable.exchange(partial, out)
+    elif partial.is_dir():
+        durable.move(partial, out)
+    else:
+        durable.sync_file(partial)
+        partial.replace(out)
+        durable.sync_folder(out.absolute().parent)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
