@@ -8,7 +8,7 @@ from typing import Any
 
 from catalogs import open_store
 from catalogs.collection import to_collection
-from catalogs.item import to_item
+from catalogs.item import to_item, with_absolute_hrefs
 from catalogs.store.protocol import CatalogueStore, SearchRequest
 from catalogs.validate import validate_item
 from configs.registry import Registry
@@ -101,12 +101,13 @@ def search_items(
     cql2: str | None,
     limit: int,
 ) -> dict[str, Any]:
-    """Items as a GeoJSON FeatureCollection."""
+    """Items as a GeoJSON FeatureCollection, their addresses fit for any program on this machine."""
+    place = Home.resolve(home)
     request = SearchRequest(
         collections=(collection,) if collection else (), bbox=bbox, datetime=datetime, filter=cql2, limit=limit
     )
-    with closing(store_of(Home.resolve(home))) as store:
-        items = list(store.search(request).items)
+    with closing(store_of(place)) as store:
+        items = [with_absolute_hrefs(item, place.path) for item in store.search(request).items]
     return {"type": "FeatureCollection", "features": items, "numberReturned": len(items)}
 
 

@@ -17,6 +17,7 @@ from processing.model.levels import Level
 from processing.model.lineage import InputRecord, Lineage
 from processing.model.product import Encoding, Product, ProductDraft, item_id
 from processing.model.scene import Delivery, Scene
+from processing.readers.protocol import UNKNOWN_MISSION, UNKNOWN_TIME
 
 _ONE_ACQUISITION_S = 60.0
 """Scenes of one package further apart are not one acquisition. (P and MS lines see the ground seconds apart.)"""
@@ -28,8 +29,8 @@ def processable_scenes(delivery: Delivery) -> tuple[Scene, ...]:
     Raises
     ------
     BadInput
-        ``package.no_pixels``, ``package.level``, ``package.no_model``, or ``package.mixed`` if they are not one
-        acquisition by one sensor.
+        ``package.no_pixels``, ``package.level``, ``package.unidentified``, ``package.no_model``, or ``package.mixed``
+        if they are not one acquisition by one sensor.
     """
     for scene in delivery.scenes:
         if scene.pixels is None:
@@ -45,6 +46,13 @@ def processable_scenes(delivery: Delivery) -> tuple[Scene, ...]:
                 kind="package.level",
                 where=scene.scene_id,
                 remedy="Deliver it in sensor geometry (primary, basic, level 1).",
+            )
+        if scene.mission == UNKNOWN_MISSION or scene.acquired == UNKNOWN_TIME:
+            raise BadInput(
+                "the package does not say which satellite took it, or when",
+                kind="package.unidentified",
+                where=scene.scene_id,
+                remedy="Deliver it with its metadata file; qyran ortho works without.",
             )
         if scene.model is None:
             raise BadInput(

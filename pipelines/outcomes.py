@@ -69,10 +69,20 @@ class PackageOutcome(BaseModel):
     """Seconds by stage."""
 
 
+_NOTHING_TO_MAKE = (
+    "package.level",
+    "package.no_model",
+    "package.no_pixels",
+    "package.unidentified",
+    "radiometry.uncalibrated",
+    "recipe.bands_missing",
+)
+"""Reasons that leave a package sound: it just is not what the product is made from."""
+
+
 def stop_for_package(error: BadInput) -> Stop:
-    """What a package at fault leads to. Without pixels it is sound, there is only nothing to make of it."""
-    sound = error.kind in ("package.no_pixels", "package.level", "recipe.bands_missing")
-    return Stop.of(error, Outcome.REJECTED if sound else Outcome.QUARANTINED)
+    """What a package leads to that cannot be processed: rejected if it is sound, quarantined if it is not."""
+    return Stop.of(error, Outcome.REJECTED if error.kind in _NOTHING_TO_MAKE else Outcome.QUARANTINED)
 
 
 def failure_of(package: str, error: Exception) -> PackageOutcome:

@@ -42,11 +42,18 @@ def _show(facts: dict[str, Any]) -> None:
         out.print(f"  angles: {', '.join(known) or 'not stated'}")
         corners = ", ".join(f"{lon:.4f} {lat:.4f}" for lon, lat in scene.get("footprint") or ())
         out.print(f"  footprint (lon lat): {corners or 'not stated'}")
-        out.print(f"  sensor model: {escape(str(scene.get('model') or 'none'))}")
+        out.print(f"  sensor model: {escape(_model(scene.get('model')))}")
         if not scene.get("has_pixels", True):
             out.print(f"  [yellow]no pixels[/]: {escape(str(scene.get('no_pixels')))}")
         for warning in scene.get("warnings") or ():
             out.print(f"  [yellow]note[/] {escape(str(warning))}")
+
+
+def _model(model: dict[str, Any] | None) -> str:
+    if not model:
+        return "none"
+    facts = ", ".join(f"{name} {value}" for name, value in model.items() if name != "kind" and value is not None)
+    return f"{model.get('kind', 'unknown')} ({facts})"
 
 
 def _angles(scene: dict[str, Any]) -> list[tuple[str, float | None]]:
