@@ -224,7 +224,7 @@ def _map_grid(document: XmlNode) -> MapGrid | None:
         raise BadInput(f"a pixel of {x_size} x {y_size} on the map", kind="georef.range", where=document.file)
     transform = Affine(x_size, 0.0, insert.number("ULXMAP"), 0.0, -y_size, insert.number("ULYMAP"))
     if document.maybe("Geoposition/Raster_CRS/PIXEL_ORIENTATION") == "CENTER":
-        transform *= Affine.translation(-0.5, -0.5)
+        transform @= Affine.translation(-0.5, -0.5)
     return MapGrid(crs=f"EPSG:{number[1]}", transform=transform)
 
 

@@ -208,7 +208,7 @@ def _map_grid(document: XmlNode) -> MapGrid | None:
         raise BadInput(f"a pixel of {x_size} x {y_size} on the map", kind="georef.range", where=document.file)
     transform = Affine(x_size, 0.0, insert.number("ULXMAP"), 0.0, -y_size, insert.number("ULYMAP"))
     if document.maybe("Raster_CS/RASTER_CS_TYPE") == "POINT":
-        transform *= Affine.translation(-0.5, -0.5)
+        transform @= Affine.translation(-0.5, -0.5)
     return MapGrid(crs=code, transform=transform)
 
 

@@ -14,8 +14,9 @@ from processing.readers.footprint import model_footprint
 from processing.readers.image_files import STUB_BYTES
 from processing.readers.known_sensors import KnownSensor, band_group, build_band, claiming_sensor
 from processing.readers.package import PackageFiles
-from processing.readers.pixels import PixelTile, RasterFacts, open_pixels, raster_facts
+from processing.readers.pixels import PixelTile, open_pixels
 from processing.readers.protocol import UNKNOWN_MISSION, UNKNOWN_TIME
+from processing.readers.raster_open import RasterFacts, raster_facts
 from processing.readers.rpc_sources import rpc_of_image
 
 _SUFFIXES = (".tif", ".tiff", ".jp2")

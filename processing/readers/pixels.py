@@ -20,7 +20,7 @@ from processing.readers.raster_open import RasterFacts, hardened_env, hardened_o
 CHUNK_PIXELS = 2048 * 2048
 """Pixels of one band in one chunk: 8 MB a band of 16-bit counts."""
 
-__all__ = ["LazyRaster", "PixelTile", "chunk_shape", "hardened_env", "hardened_open", "open_pixels", "raster_facts"]
+__all__ = ["LazyRaster", "PixelTile", "chunk_shape", "hardened_env", "hardened_open", "open_pixels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ Sidecars of untrusted packages can point anywhere (an ``.aux.xml`` with an OVERV
 pixels, or the network), so GDAL is told to see the one file it is given, with the one driver its first bytes name.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +13,14 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from affine import Affine
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from processing.model.errors import BadInput
 from processing.readers.raster_header import RasterHeader, raster_header
+
+# An image in the sensor's geometry has no geotransform; rasterio warns of it on every opening, in every thread.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 _HARDENED = {
     "GDAL_PAM_ENABLED": "NO",

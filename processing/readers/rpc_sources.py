@@ -4,7 +4,7 @@ from pathlib import Path
 
 from processing.geometry.rpc import Rpc
 from processing.readers.image_files import STUB_BYTES
-from processing.readers.pixels import raster_facts
+from processing.readers.raster_open import raster_facts
 from processing.readers.rpc_files import read_rpc, rpc_from_tags
 
 _SIDE_NAMES = (
