@@ -174,7 +174,7 @@ def _rpb_rpc(text: str, name: str) -> Rpc:
     names = {"lineOffset": "LINE_OFF", "sampOffset": "SAMP_OFF", "latOffset": "LAT_OFF", "longOffset": "LONG_OFF"}
     names |= {"heightOffset": "HEIGHT_OFF", "errBias": "ERR_BIAS", "errRand": "ERR_RAND"}
     names |= {f"{axis.lower()}Scale": f"{axis}_SCALE" for axis in _AXES}
-    found = dict(re.findall(r"(\w+)\s*=\s*([^;(\s][^;]*?)\s*;", text))
+    found = dict(re.findall(r"^\s*(\w+)\s*=\s*([^\s;(]+)\s*;", text, flags=re.MULTILINE))
     values = {names[key]: value for key, value in found.items() if key in names}
     for polynomial in _POLYNOMIALS:
         axis, part = polynomial.lower().split("_")

@@ -34,7 +34,7 @@ class RpcFileReader:
         """The model, understood; see :class:`processing.readers.protocol.SceneReader`."""
         path = files.absolute(files.paths[0])
         found = read_rpc_document(path)
-        validate_rpc(found.rpc)
+        validate_rpc(found.rpc, _domain(found.rpc))
         claims = sensor_claims(sensors, format_name=self.format, profile=found.profile, mission=found.profile)
         scene = _scene(path, found, claims[0] if len(claims) == 1 else None)
         if len(claims) > 1:

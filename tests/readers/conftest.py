@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from configs.registry import load_registry
 from configs.schema import SensorConfig
 from processing.testing.minimal import MinimalPackage, write_dimap_v1, write_dimap_v2

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+
 from processing.readers.dimap import DimapReader
 from processing.readers.dimap_v1 import DimapV1Reader
 from processing.readers.geotiff_rpc import GeotiffRpcReader
@@ -102,7 +103,8 @@ def _product(names: list[str]) -> str:
 
 def _tile() -> str:
     grids = "".join(
-        f'<Size resolution="{r}"><NROWS>{600 // r}</NROWS><NCOLS>{600 // r}</NCOLS></Size><Geoposition resolution="{r}">'
+        f'<Size resolution="{r}"><NROWS>{600 // r}</NROWS><NCOLS>{600 // r}</NCOLS></Size>'
+        f'<Geoposition resolution="{r}">'
         f"<ULX>199980</ULX><ULY>8700040</ULY><XDIM>{r}</XDIM><YDIM>-{r}</YDIM></Geoposition>"
         for r in _BANDS
     )
