@@ -104,7 +104,7 @@ def no_compute() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Prefect, set up as the command line sets it up: flows run in this process, their records go to a temporary server.
+    """Prefect as the command line sets it up: flows run in this process, their records go to a temporary server.
 
     One for the whole session: starting the server costs some 20 s.
     """

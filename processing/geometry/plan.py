@@ -22,6 +22,8 @@ CELL_PX = 64
 SUPPORT_PX = 3
 """Half-width of the widest resampling kernel (Lanczos3), source pixels."""
 _MOST_BLOCKS = 100_000
+_ANYWHERE_PX = 1e9
+"""Farther than any image is long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,11 +219,25 @@ def _margin(position: Array) -> float:
 
 
 def _cell_range(position: Array, margin: float) -> tuple[Array, Array]:
-    """Lowest and highest image position of each cell, widened; a cell the model cannot map is never reached."""
-    low, high = (
-        np.where(np.isnan(position), np.inf, position).min(0),
-        np.where(np.isnan(position), -np.inf, position).max(0),
-    )
+    """Lowest and highest image position of each cell, widened; a cell the model cannot map is never reached.
+
+    Of a cell that the model maps in part, at the rim of its validity, the rest is taken to go on as steeply as any
+    cell of the block does; where the block shows no slope, it may reach anything.
+    """
+    unknown = np.isnan(position)
+    low = np.where(unknown, np.inf, position).min(0)
+    high = np.where(unknown, -np.inf, position).max(0)
+    steps = (np.abs(np.diff(position, axis=axis)) for axis in (1, 2))
+    steepest = sum(float(np.nanmax(step)) if np.isfinite(step).any() else _ANYWHERE_PX for step in steps)
+    rim = steepest * _any_corner(unknown.any(0))
     low = np.minimum(low[:-1], low[1:])
     high = np.maximum(high[:-1], high[1:])
-    return np.minimum(low[:, :-1], low[:, 1:]) - margin, np.maximum(high[:, :-1], high[:, 1:]) + margin
+    low, high = np.minimum(low[:, :-1], low[:, 1:]), np.maximum(high[:, :-1], high[:, 1:])
+    return low - margin - rim, high + margin + rim
+
+
+def _any_corner(nodes: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Whether any of the four corners of each cell is marked."""
+    rows = nodes[:-1] | nodes[1:]
+    marked: npt.NDArray[np.bool_] = rows[:, :-1] | rows[:, 1:]
+    return marked
