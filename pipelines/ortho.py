@@ -1,0 +1,185 @@
+"""The engine behind ``qyran ortho``: any image with a sensor model, onto a map, without a catalogue."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from configs.registry import load_registry
+from processing.archive.export import export_ortho
+from processing.geometry.accuracy import max_mapping_error_px
+from processing.geometry.extent import Bounds, ground_bounds, ground_sampling_m, terrain_range
+from processing.geometry.plan import OrthoPlan, plan_ortho
+from processing.geometry.refine import RefinementReport, refine_from_gcps
+from processing.geometry.stage import orthorectify
+from processing.geometry.terrain import Terrain
+from processing.model.errors import BadInput
+from processing.model.image import OrthoImage
+from processing.model.levels import Quantity
+from processing.model.scene import Scene
+from processing.model.sensor_model import SensorModel
+from processing.radiometry.stage import calibrate as calibrated
+from processing.readers.control_points import read_control_points
+from processing.readers.dem import open_terrain
+from processing.readers.find import open_delivery
+from processing.readers.protocol import UNKNOWN_TIME
+
+Progress = Callable[[int, int, str], None]
+
+_QUANTITIES = {"none": Quantity.DN, "radiance": Quantity.RADIANCE, "toa": Quantity.TOA_REFLECTANCE}
+_METRES_A_DEGREE = 111_320.0
+
+
+def ortho(
+    image: Path,
+    dem: Path,
+    *,
+    out: Path,
+    vertical_datum: str = "auto",
+    crs: str | None = None,
+    resolution: float | None = None,
+    bounds: Bounds | None = None,
+    resampling: str = "cubic",
+    gcps: Path | None = None,
+    calibrate: str = "none",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Orthorectify an image and write it.
+
+    Parameters
+    ----------
+    image
+        A raster with an RPC (in tags or beside it), or a delivered package of one scene.
+    dem
+        Elevation file or folder.
+    out
+        ``FILE.tif`` (a COG) or ``DIR.zarr`` (a Zarr v3 product).
+    vertical_datum
+        ``auto``, ``ellipsoid``, ``egm96`` or ``egm2008``.
+    crs
+        ``EPSG:n``; None: the UTM zone of the image's centre.
+    resolution
+        Pixel size in units of the CRS; None: the image's own, two digits.
+    bounds
+        xmin, ymin, xmax, ymax in the CRS; None: all that the image sees, outward to whole pixels.
+    resampling
+        ``nearest``, ``bilinear``, ``cubic``, ``lanczos``.
+    gcps
+        Ground control points, see :func:`processing.readers.control_points.read_control_points`.
+    calibrate
+        ``none`` (counts), ``radiance``, ``toa``.
+    progress
+        Called with steps done, steps in all, and what is being done.
+
+    Returns
+    -------
+    dict
+        ``out, crs, transform, shape, seconds, megapixels_per_second, max_mapping_error_px, refinement`` and
+        ``warnings``.
+
+    Raises
+    ------
+    BadInput
+        For an image without model or pixels, an unknown vertical datum, no terrain, or wrong figures.
+    """
+    began = time.perf_counter()
+    if calibrate not in _QUANTITIES:
+        raise BadInput(f"unknown calibration '{calibrate}'; known: {', '.join(_QUANTITIES)}", kind="ortho.calibrate")
+    with tempfile.TemporaryDirectory(prefix="qyran-ortho-") as workspace:
+        scene = _one_scene(image, Path(workspace))
+        if calibrate == "toa" and scene.acquired == UNKNOWN_TIME:
+            raise BadInput(
+                f"'{image.name}' does not state when it was taken, so the sun is unknown",
+                kind="ortho.no_time",
+                remedy="Ask for radiance or counts, or give the delivered package.",
+            )
+        model, refinement = _refined(scene, gcps, image.name)
+        scene = scene.but(model=model)
+        terrain = open_terrain(dem, bounds=ground_bounds(model, scene.shape), vertical_datum=vertical_datum)
+        plan = _plan(scene, terrain, crs, resolution, bounds)
+        values = calibrated(scene, _QUANTITIES[calibrate], mean_height_m=sum(plan.heights) / 2)
+        result = orthorectify(values, terrain, plan, resampling=resampling)
+        export_ortho([result], out, progress=progress)
+        error = max_mapping_error_px(plan, model, terrain)
+    return _summary(out, result, time.perf_counter() - began, error, refinement)
+
+
+def _one_scene(image: Path, workspace: Path) -> Scene:
+    """The one scene with pixels and a model that an image or package holds.
+
+    Raises
+    ------
+    BadInput
+        ``ortho.no_model``, ``ortho.several``, ``scene.no_pixels``.
+    """
+    delivery = open_delivery(image, sensors=load_registry().sensors, workspace=workspace)
+    placed = [scene for scene in delivery.scenes if scene.model is not None]
+    if not placed:
+        on_map = any(scene.map_grid is not None for scene in delivery.scenes)
+        raise BadInput(
+            f"'{image.name}' has no sensor model" + (": it is on a map already" if on_map else ""),
+            kind="ortho.no_model",
+            remedy="Give an image in sensor geometry, with its RPC in the file or beside it.",
+        )
+    if len(placed) > 1:
+        raise BadInput(
+            f"'{image.name}' holds several images: {', '.join(scene.scene_id for scene in placed)}",
+            kind="ortho.several",
+            remedy="Give the image file of one of them.",
+        )
+    if placed[0].pixels is None:
+        raise BadInput(f"'{image.name}' has no pixels: {placed[0].no_pixels}", kind="scene.no_pixels")
+    return placed[0]
+
+
+def _refined(scene: Scene, gcps: Path | None, image_name: str) -> tuple[SensorModel, RefinementReport | None]:
+    """The scene's model, corrected by control points where some are given."""
+    assert scene.model is not None
+    if gcps is None:
+        return scene.model, None
+    return refine_from_gcps(scene.model, read_control_points(gcps, image_name), shape=scene.shape)
+
+
+def _plan(
+    scene: Scene, terrain: Terrain, crs: str | None, resolution: float | None, bounds: Bounds | None
+) -> OrthoPlan:
+    """The plan, with the image's own pixel size unless another is asked for."""
+    assert scene.model is not None
+    try:
+        geographic = crs is not None and CRS.from_user_input(crs).is_geographic
+    except CRSError as error:
+        raise BadInput(f"'{crs}' is not a coordinate system", kind="ortho.crs", remedy="Give EPSG:n.") from error
+    if resolution is None:
+        height = sum(terrain_range(scene.model, scene.shape, terrain)) / 2
+        metres = ground_sampling_m(scene.model, scene.shape, height)
+        resolution = float(f"{metres / _METRES_A_DEGREE if geographic else metres:.2g}")
+    return plan_ortho(scene, terrain, resolution_m=resolution, crs=crs, bounds=bounds, snap="pixel")
+
+
+def _summary(
+    out: Path, image: OrthoImage, seconds: float, error: float | None, refinement: RefinementReport | None
+) -> dict[str, Any]:
+    """What was done, as CONTRACT's JSON."""
+    rows, cols = image.geobox.shape
+    corrected = refinement and {
+        "model": refinement.kind,
+        "tie_points": refinement.points,
+        "shift_px": list(refinement.shift_px),
+        "rmse_px": refinement.rmse_px,
+        "ce90_m": refinement.ce90_m,
+    }
+    return {
+        "out": str(out),
+        "crs": str(image.geobox.crs),
+        "transform": [float(value) for value in tuple(image.geobox.affine)[:6]],
+        "shape": [rows, cols],
+        "seconds": round(seconds, 3),
+        "megapixels_per_second": round(rows * cols / 1e6 / seconds, 3),
+        "max_mapping_error_px": error,
+        "refinement": corrected,
+        "warnings": list(image.warnings),
+    }
