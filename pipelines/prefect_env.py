@@ -4,8 +4,9 @@ import logging
 import os
 import secrets
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from processing.model.errors import Defect
@@ -73,10 +74,40 @@ def prepare_prefect(prefect_home: Path) -> None:
 
 
 @contextmanager
+def server_starting() -> Iterator[None]:
+    """Start the temporary server in the background, do something else meanwhile, and leave when it is ready.
+
+    It takes 10 s of another core. Where ``PREFECT_API_URL`` names a running server there is nothing to start. If it
+    does not start, the first flow tries again, and says why it cannot.
+    """
+    if "PREFECT_API_URL" in os.environ:
+        yield
+        return
+    from prefect.server.api.server import SubprocessASGIServer
+
+    server = SubprocessASGIServer()
+
+    def start() -> None:
+        with suppress(Exception):
+            server.start()
+
+    starting = threading.Thread(target=start, name="prefect-server", daemon=True)
+    starting.start()
+    try:
+        yield
+    finally:
+        # Prefect itself would not wait for a server that is starting already.
+        starting.join()
+
+
+@contextmanager
 def flows_in_this_process() -> Iterator[None]:
     """Run flows in this very process, without the heartbeat that a server would watch: it costs 1 s a run."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    logging.getLogger("prefect").setLevel(logging.WARNING)
+    if not logging.getLogger("pipelines").isEnabledFor(logging.DEBUG):
+        # What fails is told in plain words by the outcome; its traceback stays in the run's own log.
+        for handler in logging.getLogger("prefect").handlers:
+            handler.setLevel(logging.CRITICAL)
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield

@@ -9,7 +9,7 @@ from configs.registry import load_registry
 from configs.settings import Home
 from pipelines.observe import Report, reporting_to
 from pipelines.outcomes import PackageOutcome, failure_of
-from pipelines.prefect_env import flows_in_this_process, prepare_prefect
+from pipelines.prefect_env import flows_in_this_process, prepare_prefect, server_starting
 from pipelines.requests import EVERY_RECIPE, SceneRequest, VerticalDatumChoice
 from processing.model.errors import BadInput
 
@@ -67,8 +67,8 @@ def process_packages(requests: Sequence[SceneRequest], *, report: Report | None)
     prepare_prefect(Home.resolve(requests[0].home_path).prefect)
     if report is not None:
         report(0, 1, "starting Prefect")
-    from pipelines.process import process_scene
-
+    with server_starting():
+        from pipelines.process import process_scene
     with flows_in_this_process():
         for request in requests:
             yield _process(process_scene, request, report)

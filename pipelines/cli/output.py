@@ -17,8 +17,17 @@ from processing.model.errors import QyranError
 
 FAILED = 1
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+PIPED_WIDTH = 160
+"""Columns where nobody's terminal sets them: identifiers and paths stay whole, so that a script can cut them out."""
+
+
+def _console(*, stderr: bool) -> Console:
+    watched = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, width=None if watched else PIPED_WIDTH, soft_wrap=not watched)
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
 
 type Report = Callable[[int, int, str], None]
 """``(done, total, label)``: how long-running work tells how far it is."""

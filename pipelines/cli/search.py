@@ -54,7 +54,7 @@ def _show(found: dict[str, Any]) -> None:
         return
     table = Table(box=None, padding=(0, 2))
     for title in ("item", "collection", "acquired", "cloud %"):
-        table.add_column(title)
+        table.add_column(title, overflow="fold")
     for item in found["features"]:
         facts = item["properties"]
         cloud = facts.get("eo:cloud_cover")
