@@ -111,7 +111,7 @@ def _mosaic(tiles: Sequence[DemTile], area: Bounds) -> tuple[Heights, Affine, tu
     pitch_x, pitch_y = min(tile.transform.a for tile in tiles), min(-tile.transform.e for tile in tiles)
     finest = min(tiles, key=lambda tile: (tile.transform.a, -tile.transform.e, tile.path.name))
     bounds = map_bounds(area, finest.crs)
-    covered = [tile.transform * corner for tile in tiles for corner in ((0, 0), tile.shape[::-1])]
+    covered = [tile.transform @ corner for tile in tiles for corner in ((0, 0), tile.shape[::-1])]
     west = max(bounds[0], min(x for x, _ in covered))
     east = min(bounds[2], max(x for x, _ in covered))
     south = max(bounds[1], min(y for _, y in covered))
@@ -133,8 +133,8 @@ def _mosaic(tiles: Sequence[DemTile], area: Bounds) -> tuple[Heights, Affine, tu
 
 def _lay(heights: Heights, transform: Affine, read: Heights, at: Affine) -> None:
     """Fill the still-void cells of a mosaic from one tile's window."""
-    col, row = ~transform * (at.c, at.f)
-    last_col, last_row = ~transform * (at * read.shape[::-1])
+    col, row = ~transform @ (at.c, at.f)
+    last_col, last_row = ~transform @ (at @ read.shape[::-1])
     first = (max(round(row), 0), max(round(col), 0))
     last = (min(round(last_row), heights.shape[0]), min(round(last_col), heights.shape[1]))
     if first[0] >= last[0] or first[1] >= last[1]:

@@ -111,8 +111,8 @@ def map_bounds(area: Bounds, crs: CRS) -> Bounds:
 
 def grid_window(bounds: Bounds, transform: Affine, shape: tuple[int, int]) -> tuple[slice, slice] | None:
     """Rows and columns of a grid that bounds touch; None when they miss it."""
-    left, top = ~transform * (bounds[0], bounds[3])
-    right, bottom = ~transform * (bounds[2], bounds[1])
+    left, top = ~transform @ (bounds[0], bounds[3])
+    right, bottom = ~transform @ (bounds[2], bounds[1])
     rows = slice(max(int(np.floor(top)), 0), min(int(np.ceil(bottom)), shape[0]))
     cols = slice(max(int(np.floor(left)), 0), min(int(np.ceil(right)), shape[1]))
     return (rows, cols) if rows.start < rows.stop and cols.start < cols.stop else None
@@ -130,7 +130,7 @@ def read_heights(tile: DemTile, window: tuple[slice, slice]) -> tuple[Heights, A
     if impossible.any():
         elevation[impossible] = np.nan
         notes.append(f"{tile.path.name}: {int(impossible.sum())} cells hold impossible elevations, taken as void")
-    transform = tile.transform * Affine.translation(cols.start, rows.start)
+    transform = tile.transform @ Affine.translation(cols.start, rows.start)
     x = transform.c + transform.a * (np.arange(elevation.shape[1]) + 0.5)
     y = transform.f + transform.e * (np.arange(elevation.shape[0]) + 0.5)
     to_lonlat = None if tile.crs.is_geographic else Transformer.from_crs(tile.crs, "EPSG:4326", always_xy=True)
