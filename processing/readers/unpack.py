@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Protocol
 
 from processing.model.errors import BadInput
 
@@ -32,7 +32,15 @@ HARMLESS_BYTES = 16 * 2**20
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._/() +,=@~-]*$", flags=re.ASCII)
 _BLOCK = 2**20
 _NESTED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst")
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile, LZMAError, struct.error)
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile, LZMAError, struct.error)
+
+
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes; none at the end."""
+        ...
 
 
 @dataclass(slots=True)
@@ -73,7 +81,7 @@ class Admission:
             raise self.refusal(f"holds more than {MAX_MEMBERS} files", "archive.size")
         return name
 
-    def blocks(self, name: str, stream: IO[bytes], declared: int, packed: int | None) -> Iterator[bytes]:
+    def blocks(self, name: str, stream: Readable, declared: int, packed: int | None) -> Iterator[bytes]:
         """A member's bytes, counted; ends with a check of the declared size.
 
         Raises
@@ -82,7 +90,7 @@ class Admission:
             ``archive.size``, ``archive.ratio``, ``truncated``.
         """
         done = 0
-        while block := stream.read(_BLOCK):
+        while block := self._next(stream):
             done += len(block)
             self.unpacked += len(block)
             if done > MAX_MEMBER_BYTES or self.unpacked > MAX_TOTAL_BYTES or done > declared:
@@ -92,6 +100,28 @@ class Admission:
             yield block
         if done != declared:
             raise self.refusal(f"ends inside {name!r}: {done} of {declared} bytes", "truncated")
+
+    def rest(self, stream: Readable) -> None:
+        """Read a packed stream to its end, so that its own checksum is checked too.
+
+        Raises
+        ------
+        BadInput
+            ``archive.ratio``, ``truncated``.
+        """
+        while block := self._next(stream):
+            self.unpacked += len(block)
+            self._ratio(self.unpacked, self.packed)
+
+    def _next(self, stream: Readable) -> bytes:
+        try:
+            return stream.read(_BLOCK)
+        except DAMAGE as error:
+            raise self.damaged(error) from error
+
+    def damaged(self, error: Exception) -> BadInput:
+        """The error for an archive whose bytes are wrong."""
+        return self.refusal(f"is cut short or damaged ({error})", "truncated")
 
     def _ratio(self, unpacked: int, packed: int) -> None:
         if unpacked > HARMLESS_BYTES and unpacked > MAX_RATIO * max(packed, 1):
@@ -137,8 +167,8 @@ def members(path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
         magic = file.read(2)
     try:
         yield from _zip_members(path, admission) if magic == b"PK" else _tar_members(path, admission)
-    except _DAMAGE as error:
-        raise admission.refusal(f"is cut short or damaged ({error})", "truncated") from error
+    except DAMAGE as error:
+        raise admission.damaged(error) from error
 
 
 def _zip_members(path: Path, admission: Admission) -> Iterator[tuple[str, Iterator[bytes]]]:
@@ -193,6 +223,8 @@ def _tar_members(path: Path, admission: Admission) -> Iterator[tuple[str, Iterat
                 raise admission.refusal(f"cannot be read at {name!r}", "truncated")
             with stream:
                 yield name, admission.blocks(name, stream, member.size, None)
+        if archive.fileobj is not None:
+            admission.rest(archive.fileobj)
 
 
 def unpack(path: Path, workspace: Path) -> Path:
