@@ -23,19 +23,24 @@ def list_groups(path: Path) -> dict[str, tuple[str, ...]]:
     Raises
     ------
     BadInput
-        ``product.not_found`` if there is no store at ``path``.
+        ``product.not_found`` if there is no product at ``path``.
     """
-    store = path.resolve()
+    return {name: _levels(attributes) for name, attributes in _groups(path.resolve()).items()}
+
+
+def _groups(store: Path) -> dict[str, dict[str, Any]]:
+    """Attributes of the measurement groups."""
     try:
-        root = zarr.open_group(store, mode="r", zarr_format=3)
-        return {
-            name: tuple(str(entry["asset"]) for entry in group.attrs["multiscales"]["layout"])  # type: ignore[index, call-overload, union-attr]
-            for name, group in sorted(root.require_group(MEASUREMENTS).groups())
-        }
-    except (FileNotFoundError, KeyError) as error:
+        measurements = zarr.open_group(store, path=MEASUREMENTS, mode="r", zarr_format=3)
+        return {name: dict(group.attrs) for name, group in sorted(measurements.groups())}
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise BadInput(
-            f"there is no product at {path.name}", kind="product.not_found", where=str(path), remedy="Check the path."
+            f"there is no product at {store.name}", kind="product.not_found", where=str(store), remedy="Check the path."
         ) from error
+
+
+def _levels(attributes: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(entry["asset"]) for entry in attributes["multiscales"]["layout"])
 
 
 def open_product(path: Path, *, group: str | None = None, level: int = 0, masked: bool = True) -> xr.Dataset:
@@ -64,33 +69,33 @@ def open_product(path: Path, *, group: str | None = None, level: int = 0, masked
         ``product.not_found``; ``product.group`` or ``product.level`` if there is no such group or level.
     """
     store = path.resolve()
-    levels = list_groups(store)
-    name = _chosen(levels, group, store)
-    if not 0 <= level < len(levels[name]):
-        raise BadInput(f"{name} has levels 0 to {len(levels[name]) - 1}, not {level}", kind="product.level")
-    place = f"{MEASUREMENTS}/{name}/{levels[name][level]}"
-    node = zarr.open_group(store, path=place, mode="r", zarr_format=3)
+    groups = _groups(store)
+    name = _chosen(tuple(groups), group, store)
+    levels = _levels(groups[name])
+    if not 0 <= level < len(levels):
+        raise BadInput(f"{name} has levels 0 to {len(levels) - 1}, not {level}", kind="product.level", where=str(store))
+    place = f"{MEASUREMENTS}/{name}/{levels[level]}"
     token = fingerprint(store / MANIFEST)
-    variables: dict[str, Any] = {}
-    for key, array in sorted(node.arrays()):
-        if key not in ("x", "y", GRID_MAPPING):
-            variables[key] = _variable(store, f"{place}/{key}", dict(array.attrs), masked=masked, token=token)
-    coordinates = {axis: (axis, np.asarray(node[axis][:]), dict(node[axis].attrs)) for axis in ("y", "x")}  # type: ignore[index]
-    mapping = xr.Variable((), 0, dict(node[GRID_MAPPING].attrs))
-    return xr.Dataset(variables, {**coordinates, GRID_MAPPING: mapping}, dict(node.attrs))
+    variables = {key: _variable(store, f"{place}/{key}", masked, token) for key in (*groups[name]["bands"], QA)}
+    axes = {axis: array_at(store, f"{place}/{axis}") for axis in ("y", "x")}
+    coordinates = {axis: xr.Variable((axis,), np.asarray(array[:]), dict(array.attrs)) for axis, array in axes.items()}
+    mapping = xr.Variable((), np.int32(0), dict(array_at(store, f"{place}/{GRID_MAPPING}").attrs))
+    attributes = dict(zarr.open_group(store, path=place, mode="r", zarr_format=3).attrs)
+    return xr.Dataset(variables, {**coordinates, GRID_MAPPING: mapping}, attributes)
 
 
-def _chosen(levels: dict[str, tuple[str, ...]], group: str | None, store: Path) -> str:
-    if group in levels:
+def _chosen(names: tuple[str, ...], group: str | None, store: Path) -> str:
+    if group in names:
         return group
-    if group is None and len(levels) == 1:
-        return next(iter(levels))
+    if group is None and len(names) == 1:
+        return names[0]
     asked = "none was named" if group is None else f"there is no '{group}'"
-    raise BadInput(f"the product has the groups {sorted(levels)}, and {asked}", kind="product.group", where=str(store))
+    raise BadInput(f"the product has the groups {list(names)}, and {asked}", kind="product.group", where=str(store))
 
 
-def _variable(store: Path, path: str, attributes: dict[str, Any], *, masked: bool, token: str) -> xr.Variable:
+def _variable(store: Path, path: str, masked: bool, token: str) -> xr.Variable:
     array = array_at(store, path)
+    attributes: dict[str, Any] = dict(array.attrs)
     if array.shards is None:
         raise Defect("an array of a product is not sharded", kind="archive.layout", where=f"{store}/{path}")
     blocks = da.from_array(

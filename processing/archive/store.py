@@ -137,6 +137,7 @@ def create_store(
     for group, image in zip(groups, images, strict=True):
         node = root.require_group(group.path)
         node.attrs.put(geozarr.multiscales_attributes([(level.name, level.geobox) for level in group.levels]))
+        node.attrs["bands"] = list(group.encodings)
         bands = {band.name: band for band in image.bands}
         for level in group.levels:
             place = node.create_group(level.name, attributes={"Conventions": "CF-1.11"})

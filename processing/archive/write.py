@@ -65,6 +65,9 @@ def publish_product(
     home = home_path.resolve()
     paths = ProductPaths.of(home, draft)
     with durable.exclusive(paths.lock):
+        shutil.rmtree(
+            paths.staging, ignore_errors=True
+        )  # what a crash left: nobody else is here while we hold the lock
         present = published(home, draft.collection, draft.id)
         if present is not None:
             _refuse_other_package(present, draft)
@@ -73,7 +76,6 @@ def publish_product(
                 return present
         groups = tuple(plan_group(image, draft.encodings) for image in images)
         check_keys(draft, groups)
-        _clear_staging(paths)
         total = count_tasks(groups) + count_files(draft, groups)
         with _staged(paths, groups):
             return _publish(paths, draft, groups, images, steps(progress, total))
@@ -170,31 +172,20 @@ def _checked(store: Path) -> ObjectRecord:
 
 
 def _put_files(files: Path, paths: ProductPaths) -> None:
-    """Put the files in their place: the moment from which the product is published."""
-    if not paths.files.exists():
+    """Put the files in their place: the moment from which the product is published.
+
+    The files of an earlier revision end up beside its store. The new ones wait there under the earlier one's name
+    until the two change places in one step.
+    """
+    earlier = published(paths.home, paths.collection, paths.item_id)
+    if earlier is None:
         durable.move(files, paths.files)
         return
-    durable.exchange(files, paths.files)
-    _shelve(files, paths)
-
-
-def _shelve(files: Path, paths: ProductPaths) -> None:
-    """Put the files of a superseded revision beside its store; they stay what they were."""
-    earlier = Product.model_validate_json((files / PRODUCT_RECORD).read_bytes())
     shelf = paths.superseded_files(earlier.revision)
-    if not shelf.exists():
-        durable.move(files, shelf)
-
-
-def _clear_staging(paths: ProductPaths) -> None:
-    """Throw away what a crash left. Only the files of a superseded revision, caught between two renames, are kept."""
-    files = paths.staging / "files"
-    if (files / PRODUCT_RECORD).exists():
-        left = Product.model_validate_json((files / PRODUCT_RECORD).read_bytes())
-        current = published(paths.home, paths.collection, paths.item_id)
-        if current is not None and current.revision == paths.revision != left.revision:
-            _shelve(files, paths)
-    shutil.rmtree(paths.staging, ignore_errors=True)
+    if shelf.exists():
+        shutil.rmtree(shelf)
+    durable.move(files, shelf)
+    durable.exchange(shelf, paths.files)
 
 
 @contextmanager
