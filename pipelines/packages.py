@@ -17,6 +17,7 @@ from configs.settings import Home
 from pipelines.outcomes import Stop
 from processing.model.errors import BadInput
 from processing.model.scene import Delivery
+from processing.readers.checksums import verify_delivery
 from processing.readers.find import open_delivery
 from processing.readers.inventory import inventory, package_digest
 
@@ -42,7 +43,7 @@ class Ingested(BaseModel):
 
 
 def ingest_package(package: Path, home: Home, sensors: Mapping[str, SensorConfig]) -> Ingested:
-    """Hash every byte of a package, unpack it if it is an archive, and have a reader understand it.
+    """Hash every byte of a package, unpack it if it is an archive, have a reader understand it, check its checksums.
 
     Raises
     ------
@@ -55,6 +56,7 @@ def ingest_package(package: Path, home: Home, sensors: Mapping[str, SensorConfig
     workspace.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         delivery = open_delivery(package, sensors=sensors, workspace=workspace)
+        verify_delivery(delivery, files)
     except BaseException:
         shutil.rmtree(workspace, ignore_errors=True)
         raise
