@@ -1,0 +1,96 @@
+"""The chain: groups of one acquisition become lazy images of one CRS, in the recipe's terms."""
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+from configs.registry import load_registry
+from configs.schema import RadianceRule
+from processing.chain import build_l1c
+from processing.geometry.refine import Refined
+from processing.model.errors import BadInput, Defect
+from processing.model.levels import Quantity
+from processing.model.qa import Qa
+from processing.model.scene import Angles, Band, BandCalibration, Scene
+from processing.radiometry.sun import earth_sun_distance, sun_direction
+from processing.testing.small_scenes import coordinate_pixels, hills, scene_of_pixels, tilted_rpc
+
+REGISTRY = load_registry()
+SENSOR = REGISTRY.sensors["kazeosat-1-naomi"]
+TERRAIN = hills()
+
+
+def group(name: str, bands: tuple[str, ...], gsd_m: float, shape: tuple[int, int]) -> Scene:
+    """Counts of 1000 everywhere, of one acquisition."""
+    scene = scene_of_pixels(coordinate_pixels(shape), tilted_rpc(shape, gsd_m=gsd_m))
+    calibration = BandCalibration(rule=RadianceRule.DIVIDE, gain=10.0, esun=1500.0)
+    counts = np.full((len(bands), *shape), 1000, dtype=np.uint16)
+    return scene.but(
+        group=name,
+        bands=tuple(Band(name=band, label=band, calibration=calibration) for band in bands),
+        pixels=xr.DataArray(da.from_array(counts, chunks=(1, 256, 256)), dims=("band", "line", "sample")),
+        quantity=Quantity.DN,
+        angles=Angles(sun_zenith_deg=60.0),
+        nodata=0,
+        saturated=4095,
+    )
+
+
+def acquisition() -> tuple[Scene, Scene]:
+    return group("ms", ("blue", "green", "red", "nir"), 16.0, (200, 150)), group("pan", ("pan",), 4.0, (800, 600))
+
+
+def test_groups_share_a_crs_and_stand_on_their_own_lattices(no_compute: None) -> None:
+    ms, pan = build_l1c(acquisition(), TERRAIN, SENSOR, REGISTRY.recipes["l1c"])
+    assert (ms.group, pan.group) == ("reflectance", "pan")
+    assert ms.geobox.crs == pan.geobox.crs
+    assert (ms.geobox.affine.a, pan.geobox.affine.a) == (4.0, 1.0)
+    assert ms.geobox.affine.c % 10_000 == pan.geobox.affine.c % 2_500 == 0
+    assert ms.pixels.shape == (4, *ms.geobox.shape)
+    assert ms.quantity is Quantity.TOA_REFLECTANCE
+    assert any("60.00" in warning for warning in ms.warnings)  # the stated sun is wrong, and the image says so
+
+
+def test_values_and_flags_of_a_flat_field() -> None:
+    ms, _ = acquisition()
+    (image,) = build_l1c([ms], TERRAIN, SENSOR, REGISTRY.recipes["l1c"], shard_px=500)
+    pixels, qa = dask.compute(image.pixels.data, image.qa.data, scheduler="threads")
+    seen = (qa & Qa.NODATA) == 0
+    zenith, _ = sun_direction(ms.acquired, 75.3, 43.1)
+    expected = np.pi * 100.0 * earth_sun_distance(ms.acquired) ** 2 / (1500.0 * np.cos(np.radians(float(zenith))))
+    assert seen.any()
+    np.testing.assert_allclose(pixels[:, seen], expected, rtol=2e-3)
+    assert ((qa[seen] & Qa.CLOUD_NOT_TESTED) != 0).all()
+    assert (qa[~seen] == Qa.NODATA).all()
+
+
+def test_a_better_model_moves_its_group_only() -> None:
+    ms, pan = acquisition()
+    assert ms.model is not None
+    plain = build_l1c([ms, pan], TERRAIN, SENSOR, REGISTRY.recipes["l1c"])
+    moved = build_l1c(
+        [ms, pan],
+        TERRAIN,
+        SENSOR,
+        REGISTRY.recipes["l1c"],
+        models={"ms": Refined(model=ms.model, line=(5.0, 0.0, 0.0))},
+    )
+    assert plain[0].pixels.data.name != moved[0].pixels.data.name
+    assert plain[1].pixels.data.name == moved[1].pixels.data.name
+
+
+def test_what_makes_no_product_is_refused() -> None:
+    ms, pan = acquisition()
+    with pytest.raises(BadInput) as refused:
+        build_l1c([ms, ms], TERRAIN, SENSOR, REGISTRY.recipes["l1c"])
+    assert refused.value.kind == "scene.group"
+    with pytest.raises(BadInput) as refused:
+        build_l1c([ms.but(group="swir")], TERRAIN, SENSOR, REGISTRY.recipes["l1c"])
+    assert refused.value.kind == "scene.group"
+    with pytest.raises(BadInput) as refused:
+        build_l1c([pan.but(model=None)], TERRAIN, SENSOR, REGISTRY.recipes["l1c"])
+    assert refused.value.kind == "geometry.no_model"
+    with pytest.raises(Defect):
+        build_l1c([ms], TERRAIN, SENSOR, REGISTRY.recipes["ndvi"])
