@@ -27,7 +27,7 @@ def to_collection(mission: MissionConfig, sensor: SensorConfig, recipe: RecipeCo
     collection: dict[str, Any] = {
         "type": "Collection",
         "stac_version": "1.1.0",
-        "stac_extensions": _extensions(assets, pictures),
+        "stac_extensions": [],
         "id": recipe.collection(mission.id),
         "title": _title(mission, recipe, "en"),
         "description": f"{' '.join(mission.description.split())}\n\n{' '.join(recipe.description.split())}",
@@ -48,20 +48,16 @@ def to_collection(mission: MissionConfig, sensor: SensorConfig, recipe: RecipeCo
         "links": [],
         "qyran:titles": {language: _title(mission, recipe, language) for language in LANGUAGES},
     }
-    return collection | ({"renders": pictures} if pictures else {})
+    if pictures:
+        collection["renders"] = pictures
+    collection["stac_extensions"] = extensions.used_in(collection)
+    return collection
 
 
 def _title(mission: MissionConfig, recipe: RecipeConfig, language: str) -> str:
     """Title in a language; English where the configuration has none in it."""
     parts = (title.get(language) or title["en"] for title in (mission.title, recipe.title))
     return ": ".join(parts)
-
-
-def _extensions(assets: dict[str, dict[str, Any]], pictures: dict[str, Any]) -> list[str]:
-    used = [extensions.PROCESSING, extensions.PRODUCT, extensions.RASTER, extensions.CLASSIFICATION]
-    if any(key.startswith("eo:") for asset in assets.values() for band in asset.get("bands", ()) for key in band):
-        used.append(extensions.EO)
-    return sorted([*used, extensions.RENDER] if pictures else used)
 
 
 def _item_assets(sensor: SensorConfig, recipe: RecipeConfig) -> dict[str, dict[str, Any]]:

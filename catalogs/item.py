@@ -39,16 +39,16 @@ def to_item(product: Product, mission: MissionConfig, sensor: SensorConfig, reci
     item
         JSON-ready, valid by :func:`catalogs.validate.validate_item`.
     """
-    facts = _properties(product, mission, sensor, recipe)
+    properties, assets = _properties(product, mission, sensor, recipe), _assets(product, sensor)
     item = Item(
         id=product.id,
         geometry=product.geometry,
         bbox=list(product.bbox),
         datetime=product.acquired.astimezone(UTC),
-        properties=facts,
-        stac_extensions=_extensions(product, facts),
+        properties=properties,
+        stac_extensions=extensions.used_in(properties, assets),
         collection=product.collection,
-        assets={key: Asset.from_dict(asset) for key, asset in _assets(product, sensor).items()},
+        assets={key: Asset.from_dict(asset) for key, asset in assets.items()},
     )
     item.add_link(Link(RelType.COLLECTION, "../collection.json", "application/json"))
     for parent in product.parents:
@@ -99,23 +99,6 @@ def _properties(product: Product, mission: MissionConfig, sensor: SensorConfig, 
         "qyran:warnings": list(product.quality.get("warnings", ())),
     }
     return {key: value for key, value in properties.items() if value not in (None, [], {})}
-
-
-def _extensions(product: Product, properties: Mapping[str, Any]) -> list[str]:
-    """What the item makes use of, and nothing else: an extension declared is a promise that is checked."""
-    used = [extensions.FILE, extensions.PROCESSING, extensions.PRODUCT, extensions.PROJECTION, extensions.RASTER]
-    used += [extensions.VERSION, extensions.CLASSIFICATION]
-    if any(band.common_name or band.centre_nm for band in product.bands) or "eo:cloud_cover" in properties:
-        used.append(extensions.EO)
-    for prefix, extension in (
-        ("accuracy:", extensions.ACCURACY),
-        ("renders", extensions.RENDER),
-        ("sat:", extensions.SAT),
-        ("view:", extensions.VIEW),
-    ):
-        if any(name.startswith(prefix) for name in properties):
-            used.append(extension)
-    return sorted(used)
 
 
 def _expression(product: Product) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from catalogs.store import functions
@@ -51,30 +51,34 @@ def create(path: Path) -> None:
         ``catalogue.version`` if a newer Qyran made it; ``catalogue.file`` if it is no catalogue.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = connect(path)
     try:
-        _use_wal(connection)
-        if _version(connection) is None:
-            with transaction(connection):
-                if _version(connection) is None:
-                    for statement in _SCHEMA:
-                        connection.execute(statement)
-                    connection.execute("INSERT INTO schema_version VALUES (?)", (SCHEMA_VERSION,))
-            _sync_folder(path.parent)
-        found = _version(connection)
-        if found is None or found > SCHEMA_VERSION:
-            raise Defect(
-                f"the catalogue has schema {found}, and this Qyran knows up to {SCHEMA_VERSION}",
-                kind="catalogue.version",
-                where=str(path),
-                remedy="Use the Qyran that wrote it, or a newer one.",
-            )
+        with closing(connect(path)) as connection:
+            _use_wal(connection)
+            _create_tables(connection)
+            found = _version(connection)
+        _sync_folder(path.parent)
+    except sqlite3.OperationalError:
+        raise
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise
         raise Defect(f"not a catalogue: {error}", kind="catalogue.file", where=str(path)) from error
-    finally:
-        connection.close()
+    if found is None or found > SCHEMA_VERSION:
+        raise Defect(
+            f"the catalogue has schema {found}, and this Qyran knows up to {SCHEMA_VERSION}",
+            kind="catalogue.version",
+            where=str(path),
+            remedy="Use the Qyran that wrote it, or a newer one.",
+        )
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    """Create the tables once; whoever comes second finds them."""
+    if _version(connection) is not None:
+        return
+    with transaction(connection):
+        if _version(connection) is None:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.execute("INSERT INTO schema_version VALUES (?)", (SCHEMA_VERSION,))
 
 
 @contextmanager

@@ -164,10 +164,10 @@ class EmbeddedStore:
     @property
     def _connection(self) -> sqlite3.Connection:
         """Connection of the calling thread; one that a fork inherited is never used."""
+        if not self._finalizer.alive:
+            raise Defect("the catalogue was closed", kind="catalogue.closed", where=str(self._path))
         held = getattr(self._local, "held", None)
         if held is None or held[0] != os.getpid():
-            if not self._finalizer.alive:
-                raise Defect("the catalogue was closed", kind="catalogue.closed", where=str(self._path))
             held = (os.getpid(), database.connect(self._path))
             self._local.held = held
             self._open.append(held[1])

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import shapely
-from shapely.errors import GEOSException
+from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
@@ -121,7 +121,7 @@ def geometry(value: dict[str, Any]) -> BaseGeometry:
     """
     try:
         found = shapely.force_2d(shape(value))
-    except (GEOSException, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ShapelyError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise BadInput(f"not a GeoJSON geometry: {error}", kind="search.geometry") from error
     if found.is_empty or not found.is_valid:
         raise BadInput(

@@ -16,7 +16,7 @@ from processing.model.qa import Qa
 from processing.model.scene import Band
 
 ACQUIRED = datetime(2026, 4, 24, 5, 20, 11, tzinfo=UTC)
-NAMES = {"blue": 485.0, "green": 560.0, "red": 665.0, "nir": 820.0, "pan": 600.0}
+NAMES = {"blue": 485.0, "green": 560.0, "red": 665.0, "nir": 820.0, "pan": 600.0, "ndvi": None}
 REFLECTANCE = Encoding(title="reflectance", dtype="uint16", scale=1e-4, offset=-0.1, nodata=0)
 
 
@@ -44,7 +44,14 @@ def image(pixels, box, names, *, group="reflectance", chunks=(2500, 2500), quant
         group=group,
         geobox=box,
         bands=tuple(
-            Band(name=name, label=name.upper(), common_name=name, centre_nm=NAMES[name], fwhm_nm=60.0) for name in names
+            Band(
+                name=name,
+                label=name.upper(),
+                common_name=name if NAMES[name] else None,
+                centre_nm=NAMES[name],
+                fwhm_nm=60.0,
+            )
+            for name in names
         ),
         pixels=xr.DataArray(da.from_array(pixels, chunks=(len(names), *chunks)), dims=("band", "y", "x")),
         qa=xr.DataArray(da.from_array(qa.astype(np.uint16), chunks=chunks), dims=("y", "x")),

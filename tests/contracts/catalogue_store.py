@@ -1,0 +1,384 @@
+"""What any catalogue store must do. Subclass it and give a ``store`` fixture: an empty store."""
+
+import copy
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import shapely
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from shapely.geometry import mapping, shape
+
+from catalogs.store.protocol import CatalogueStore, SearchRequest, SortKey
+from processing.model.errors import BadInput
+
+EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+WORLD = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
+
+
+def collection(name: str) -> dict[str, Any]:
+    return {
+        "type": "Collection", "stac_version": "1.1.0", "id": name, "description": name, "license": "other",
+        "extent": WORLD, "links": [],
+    }  # fmt: skip
+
+
+def item(name: str, *, place=None, day: float = 0.0, until: float | None = None, home: str = "a", **properties: Any):
+    start = (EPOCH + timedelta(days=day)).isoformat().replace("+00:00", "Z")
+    times: dict[str, Any] = {"datetime": start}
+    if until is not None:
+        end = (EPOCH + timedelta(days=until)).isoformat().replace("+00:00", "Z")
+        times = {"datetime": None, "start_datetime": start, "end_datetime": end}
+    geometry = place if place is not None else shapely.box(76, 43, 77, 44)
+    return {
+        "type": "Feature", "stac_version": "1.1.0", "id": name, "collection": home,
+        "geometry": json.loads(shapely.to_geojson(geometry)), "bbox": list(geometry.bounds),
+        "properties": times | properties, "assets": {}, "links": [],
+    }  # fmt: skip
+
+
+def ids(store: CatalogueStore, **request: Any) -> list[str]:
+    return [found["id"] for found in store.search(SearchRequest(**({"limit": 10_000} | request))).items]
+
+
+lon = st.integers(-180, 180)
+lat = st.integers(-90, 90)
+boxes = st.builds(
+    lambda w, e, s, n: shapely.box(min(w, e), min(s, n), max(w, e), max(s, n)), lon, lon, lat, lat
+).filter(lambda box: box.area > 0)
+moments = st.integers(0, 40)
+
+
+class CatalogueStoreContract:
+    """Tests of the contract."""
+
+    @pytest.fixture
+    def store(self) -> CatalogueStore:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def filled(self, store: CatalogueStore) -> CatalogueStore:
+        """Some items that differ in everything."""
+        for name in ("a", "b"):
+            store.put_collection(collection(name))
+        facts = [
+            ("one", {"day": 1, "platform": "kz1", "eo:cloud_cover": 5, "tags": ["x", "y"], "ok": True}),
+            ("two", {"day": 2, "platform": "KZ2", "eo:cloud_cover": 50.5, "tags": ["y"], "ok": False}),
+            ("three", {"day": 3, "platform": "Ақ_100%", "gsd": 4.0, "created": "2021-05-01T00:00:00Z"}),
+            ("four", {"day": 4, "until": 6, "home": "b", "platform": "kz1", "eo:cloud_cover": "unknown"}),
+        ]
+        for number, (name, fields) in enumerate(facts):
+            store.put_item(item(name, place=shapely.box(70 + number, 40, 71 + number, 41), **fields))
+        return store
+
+    def test_what_is_put_comes_back(self, store):
+        store.put_collection(collection("a"))
+        put = item("one", note="Алматы — Алатау", nested={"deep": [1, None, {"x": 0.1}]})
+        original = copy.deepcopy(put)
+        store.put_item(put)
+        assert store.get_item("a", "one") == put == original
+        assert store.get_item("a", "two") is None
+        assert store.get_item("b", "one") is None
+
+    def test_an_item_needs_its_collection(self, store):
+        with pytest.raises(BadInput) as caught:
+            store.put_item(item("one"))
+        assert caught.value.kind == "collection.unknown"
+        assert ids(store) == []
+
+    def test_putting_again_replaces_everything_of_it(self, store):
+        store.put_collection(collection("a"))
+        store.put_item(item("one", place=shapely.box(0, 0, 1, 1), day=1))
+        store.put_item(item("one", place=shapely.box(50, 50, 51, 51), day=9))
+        assert ids(store, bbox=(0, 0, 1, 1)) == []
+        assert ids(store, bbox=(50, 50, 51, 51)) == ["one"]
+        assert ids(store, datetime="2020-01-02") == []
+        store.put_collection(collection("a") | {"title": "changed"})
+        assert store.get_collection("a")["title"] == "changed"
+        assert ids(store) == ["one"]
+
+    def test_deleting_leaves_nothing(self, filled):
+        assert filled.delete_item("a", "one") is True
+        assert filled.delete_item("a", "one") is False
+        assert filled.get_item("a", "one") is None
+        assert "one" not in ids(filled, bbox=(70, 40, 71, 41))
+
+    def test_references(self, filled):
+        assert filled.find_item("a/one")["id"] == filled.find_item("one")["id"] == "one"
+        assert filled.find_item("b/one") is None
+        assert filled.find_item("nobody") is None
+        filled.put_item(item("one", home="b"))
+        with pytest.raises(BadInput) as caught:
+            filled.find_item("one")
+        assert caught.value.kind == "item.ambiguous"
+        assert filled.find_item("b/one")["collection"] == "b"
+
+    def test_collections_cover_their_items(self, filled):
+        found = {entry["id"]: entry["extent"] for entry in filled.collections()}
+        assert found["a"] == {
+            "spatial": {"bbox": [[70.0, 40.0, 73.0, 41.0]]},
+            "temporal": {"interval": [["2020-01-02T00:00:00Z", "2020-01-04T00:00:00Z"]]},
+        }
+        assert found["b"]["temporal"] == {"interval": [["2020-01-05T00:00:00Z", "2020-01-07T00:00:00Z"]]}
+        filled.put_collection(collection("empty"))
+        assert filled.get_collection("empty")["extent"] == WORLD
+        assert filled.get_collection("nobody") is None
+
+    def test_newest_first_unless_told_otherwise(self, filled):
+        assert ids(filled) == ["four", "three", "two", "one"]
+        assert ids(filled, sortby=(SortKey(field="id"),)) == ["four", "one", "three", "two"]
+        # Those without the property come last, in either direction.
+        up = ids(filled, sortby=(SortKey(field="properties.gsd"), SortKey(field="id", direction="desc")))
+        down = ids(filled, sortby=(SortKey(field="gsd", direction="desc"), SortKey(field="id", direction="desc")))
+        assert up == down == ["three", "two", "one", "four"]
+
+    def test_ids_and_collections(self, filled):
+        assert ids(filled, collections=("b",)) == ["four"]
+        assert ids(filled, ids=("one", "four", "nobody")) == ["four", "one"]
+        assert ids(filled, ids=("one", "four"), collections=("a",)) == ["one"]
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("2020-01-03T00:00:00Z", ["two"]),
+            ("2020-01-03T05:00:00+05:00", ["two"]),
+            ("2020-01-03", ["two"]),
+            ("2020-01-03T00:00:00.000001Z", []),
+            ("../2020-01-03T00:00:00Z", ["two", "one"]),
+            ("/2020-01-03T00:00:00Z", ["two", "one"]),
+            ("2020-01-06T00:00:00Z/..", ["four"]),
+            ("2020-01-04T00:00:00Z/2020-01-05T00:00:00Z", ["four", "three"]),
+            ("2020-01-07T00:00:00.5Z/", []),
+        ],
+    )
+    def test_times(self, filled, text, expected):
+        assert ids(filled, datetime=text) == expected
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "..",
+            "../..",
+            "yesterday",
+            "2020-01-03T00:00:00",
+            "2020-13-01T00:00:00Z",
+            "2020-01-05/2020-01-04",
+            "a/b/c",
+        ],
+    )
+    def test_times_that_mean_nothing(self, filled, text):
+        with pytest.raises(BadInput) as caught:
+            ids(filled, datetime=text)
+        assert caught.value.kind == "search.datetime"
+
+    @pytest.mark.parametrize(
+        ("bbox", "expected"),
+        [
+            ((70.5, 40.5, 71.5, 40.6), ["two", "one"]),
+            ((70.5, 40.5, -100.0, 71.5, 40.6, 9000.0), ["two", "one"]),
+            ((73.5, 40.0, 73.6, 41.0), ["four"]),
+            ((160.0, -90.0, 70.5, 90.0), ["one"]),
+            ((179.0, -90.0, -179.0, 90.0), []),
+            ((69.0, 39.0, 70.0, 40.0), ["one"]),
+        ],
+    )
+    def test_boxes(self, filled, bbox, expected):
+        assert ids(filled, bbox=bbox) == expected
+
+    @pytest.mark.parametrize(
+        "bbox", [(1, 2, 3), (0, 50, 1, 40), (-181, 0, 1, 1), (0, 0, 1, 91), (float("nan"), 0, 1, 1)]
+    )
+    def test_boxes_that_mean_nothing(self, filled, bbox):
+        with pytest.raises(BadInput) as caught:
+            ids(filled, bbox=bbox)
+        assert caught.value.kind == "search.bbox"
+
+    def test_a_box_touches_geometry_not_the_box_around_it(self, store):
+        store.put_collection(collection("a"))
+        store.put_item(item("triangle", place=shapely.Polygon([(0, 0), (10, 0), (0, 10)])))
+        assert ids(store, bbox=(8, 8, 9, 9)) == []
+        assert ids(store, bbox=(1, 1, 2, 2)) == ["triangle"]
+
+    def test_geometry_in_two_parts_across_the_antimeridian(self, store):
+        store.put_collection(collection("a"))
+        place = shapely.MultiPolygon([shapely.box(179, 60, 180, 61), shapely.box(-180, 60, -178, 61)])
+        store.put_item(item("across", place=place))
+        assert ids(store, bbox=(178, 60, 179.5, 61)) == ["across"]
+        assert ids(store, bbox=(-179, 60, -178.5, 61)) == ["across"]
+        assert ids(store, bbox=(0, 60, 10, 61)) == []
+        assert ids(store, bbox=(179.5, 60, -179.5, 61)) == ["across"]
+
+    @settings(
+        max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
+    )
+    @given(
+        st.lists(st.tuples(boxes, moments, moments), max_size=12),
+        st.tuples(lon, lat, lon, lat).filter(lambda box: box[1] <= box[3]),
+        st.tuples(st.none() | moments, st.none() | moments).filter(lambda ends: ends != (None, None)),
+    )
+    def test_place_and_time_against_brute_force(self, store, things, bbox, ends):
+        store.put_collection(collection("a"))
+        for found in ids(store):
+            store.delete_item("a", found)
+        for number, (box, one, other) in enumerate(things):
+            store.put_item(item(str(number), place=box, day=min(one, other), until=max(one, other)))
+        west, south, east, north = bbox
+        area = shapely.box(west, south, east, north)
+        if west > east:
+            area = shapely.union(shapely.box(west, south, 180, north), shapely.box(-180, south, east, north))
+        start, stop = sorted(ends) if None not in ends else ends
+        text = "/".join(".." if end is None else (EPOCH + timedelta(days=end)).isoformat() for end in (start, stop))
+        expected = {
+            str(number)
+            for number, (box, one, other) in enumerate(things)
+            if box.intersects(area)
+            and (stop is None or min(one, other) <= stop)
+            and (start is None or max(one, other) >= start)
+        }
+        assert set(ids(store, bbox=bbox, datetime=text)) == expected
+
+    def test_intersects(self, filled):
+        line = mapping(shapely.LineString([(70.5, 30), (70.5, 50)]))
+        assert ids(filled, intersects=line) == ["one"]
+        assert ids(filled, intersects=mapping(shapely.Point(72.5, 40.5))) == ["three"]
+
+    @pytest.mark.parametrize(
+        "geometry",
+        [
+            {"type": "Nothing"},
+            {},
+            {"type": "Polygon", "coordinates": []},
+            {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]},
+        ],
+    )
+    def test_geometries_that_mean_nothing(self, filled, geometry):
+        with pytest.raises(BadInput) as caught:
+            ids(filled, intersects=geometry)
+        assert caught.value.kind == "search.geometry"
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("platform = 'kz1'", ["four", "one"]),
+            ("properties.platform = 'kz1'", ["four", "one"]),
+            ('"eo:cloud_cover" < 10', ["one"]),
+            ('"eo:cloud_cover" >= 5 AND "eo:cloud_cover" <= 50.5', ["two", "one"]),
+            ('"eo:cloud_cover" BETWEEN 6 AND 60', ["two"]),
+            ('NOT ("eo:cloud_cover" < 10)', ["two"]),
+            ('"eo:cloud_cover" IS NULL', ["three"]),
+            ('"eo:cloud_cover" IS NOT NULL', ["four", "two", "one"]),
+            ("platform IN ('KZ2', 'nobody')", ["two"]),
+            ("platform <> 'kz1'", ["three", "two"]),
+            ("platform LIKE 'kz%'", ["four", "one"]),
+            ("CASEI(platform) LIKE CASEI('KZ_')", ["four", "two", "one"]),
+            ("CASEI(platform) = CASEI('АҚ_100%')", ["three"]),
+            ("platform LIKE '%\\_100\\%'", ["three"]),
+            ("ok = TRUE", ["one"]),
+            ("gsd * 2 + 1 = 9", ["three"]),
+            ("id = 'two' OR collection = 'b'", ["four", "two"]),
+            ("S_INTERSECTS(geometry, POINT(70.5 40.5))", ["one"]),
+            ("S_WITHIN(geometry, POLYGON((69 39, 72.5 39, 72.5 42, 69 42, 69 39)))", ["two", "one"]),
+            ("S_CONTAINS(geometry, POINT(70.5 40.5))", ["one"]),
+            ("S_INTERSECTS(geometry, BBOX(72.5, 40.0, 80.0, 41.0))", ["four", "three"]),
+            ("datetime > TIMESTAMP('2020-01-03T00:00:00Z')", ["four", "three"]),
+            ("datetime >= TIMESTAMP('2020-01-03T00:00:00Z') AND datetime < TIMESTAMP('2020-01-04T00:00:00Z')", ["two"]),
+            ("datetime = DATE('2020-01-03')", ["two"]),
+            ("T_INTERSECTS(datetime, INTERVAL('2020-01-06T00:00:00Z', '..'))", ["four"]),
+            ("T_BEFORE(datetime, TIMESTAMP('2020-01-03T00:00:00Z'))", ["one"]),
+            ("T_AFTER(created, TIMESTAMP('2021-01-01T00:00:00Z'))", ["three"]),
+            ("A_CONTAINS(tags, ('x'))", ["one"]),
+            ("A_OVERLAPS(tags, ('y', 'z'))", ["two", "one"]),
+            ("nobody = 1", []),
+            ("NOT (nobody = 1)", []),
+        ],
+    )
+    def test_cql2(self, filled, text, expected):
+        assert ids(filled, filter=text) == expected
+
+    def test_cql2_as_json(self, filled):
+        both = {
+            "op": "and",
+            "args": [
+                {"op": "=", "args": [{"property": "platform"}, "kz1"]},
+                {"op": "=", "args": [{"property": "id"}, "one"]},
+            ],
+        }
+        assert ids(filled, filter=both) == ["one"]
+
+    @pytest.mark.parametrize(
+        "expression",
+        [
+            "platform ==",
+            "platform = ",
+            {"op": "nothing", "args": []},
+            {"property": "x"},
+            "f(x) = 1",
+            {"op": "=", "args": [1]},
+            "T_AFTER(datetime, 5)",
+            '"a""b" = 1; DROP TABLE items',
+        ],
+    )
+    def test_filters_that_mean_nothing(self, filled, expression):
+        with pytest.raises(BadInput) as caught:
+            ids(filled, filter=expression)
+        assert caught.value.kind == "search.filter"
+
+    @pytest.mark.parametrize("value", ["' OR 1=1 --", '"; DROP TABLE items; --', "{} {0} ?", "%"])
+    def test_values_are_never_part_of_the_language(self, filled, value):
+        quoted = value.replace("'", "''")
+        assert ids(filled, filter=f"platform = '{quoted}'") == []
+        assert ids(filled, ids=(value,), collections=(value,)) == []
+        assert len(ids(filled)) == 4
+
+    @pytest.mark.parametrize(
+        "sortby",
+        [
+            (),
+            (SortKey(field="platform"),),
+            (SortKey(field="eo:cloud_cover", direction="desc"),),
+            (SortKey(field="gsd"), SortKey(field="datetime")),
+        ],
+    )
+    @pytest.mark.parametrize("limit", [1, 3, 7])
+    def test_pages_make_up_the_whole(self, filled, sortby, limit):
+        for number in range(9):
+            filled.put_item(item(f"n{number}", day=number % 3, home="ab"[number % 2], platform=f"p{number % 2}"))
+        whole = ids(filled, sortby=sortby)
+        assert len(whole) == 13
+        found, token, pages = [], None, 0
+        while True:
+            page = filled.search(SearchRequest(sortby=sortby, limit=limit, token=token, count=True))
+            assert page.matched == 13
+            found += [entry["id"] for entry in page.items]
+            pages += 1
+            token = page.next
+            if token is None:
+                break
+        assert found == whole
+        assert pages == -(-13 // limit)
+
+    def test_items_that_come_meanwhile_shift_no_page(self, filled):
+        first = filled.search(SearchRequest(limit=2))
+        filled.put_item(item("newest", day=99))
+        second = filled.search(SearchRequest(limit=2, token=first.next))
+        assert [entry["id"] for entry in (*first.items, *second.items)] == ["four", "three", "two", "one"]
+
+    def test_a_token_belongs_to_its_search(self, filled):
+        token = filled.search(SearchRequest(limit=2)).next
+        for request in (
+            SearchRequest(limit=2, token=token, collections=("a",)),
+            SearchRequest(limit=2, token="rubbish"),
+            SearchRequest(limit=2, token="W10"),
+        ):
+            with pytest.raises(BadInput) as caught:
+                filled.search(request)
+            assert caught.value.kind == "search.token"
+
+    def test_geometries_come_back_as_they_were(self, store):
+        store.put_collection(collection("a"))
+        place = shapely.Polygon([(0.1, 0.2), (10.123456789, 0), (0, 10)])
+        store.put_item(item("one", place=place))
+        assert shape(store.get_item("a", "one")["geometry"]).equals(place)
