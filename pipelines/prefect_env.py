@@ -12,6 +12,8 @@ from pathlib import Path
 from processing.model.errors import Defect
 
 LOOPBACK = "127.0.0.1,localhost,::1"
+_PREPARED = "QYRAN_PREFECT_PREPARED"
+"""Set in the environment of a process, and of its children, whose Prefect was told how to behave."""
 
 
 def prefect_environment(prefect_home: Path) -> dict[str, str]:
@@ -43,19 +45,17 @@ def prepare_prefect(prefect_home: Path) -> None:
     ends; its database stays in ``prefect_home``, so that the history of runs does too. A random password keeps
     other users of the machine away from it. Where ``PREFECT_API_URL`` names a running server, that one is used.
 
+    Prefect reads its settings once: a process that works for a second installation keeps its records with the first.
+
     Raises
     ------
     Defect
-        If Prefect was imported before with another home: it reads its settings only once.
+        ``prefect.imported_before`` if something imported Prefect before this was called.
     """
-    if "prefect" in sys.modules:
-        if os.environ.get("PREFECT_HOME") != str(prefect_home):
-            raise Defect(
-                "Prefect was already set up in this process with another home",
-                kind="prefect.prepared_twice",
-                where=os.environ.get("PREFECT_HOME", "its default home"),
-            )
+    if _PREPARED in os.environ and "prefect" in sys.modules:
         return
+    if "prefect" in sys.modules:
+        raise Defect("Prefect was imported before it was told how to behave", kind="prefect.imported_before")
     # The folder, not the umask, keeps others out of the database: archive and products stay as the operator set them.
     prefect_home.mkdir(parents=True, exist_ok=True, mode=0o700)
     prefect_home.chmod(0o700)
@@ -68,7 +68,7 @@ def prepare_prefect(prefect_home: Path) -> None:
             "PREFECT_SERVER_API_AUTH_STRING": password,
             "PREFECT_API_AUTH_STRING": password,
         }
-    os.environ.update(settings)
+    os.environ.update(settings, **{_PREPARED: str(os.getpid())})
     beyond = os.environ.get("NO_PROXY", "")
     os.environ["NO_PROXY"] = f"{beyond},{LOOPBACK}" if beyond else LOOPBACK
 

@@ -41,7 +41,7 @@ def _free_port() -> int:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Environment of a client of a running server, with a password as in operation."""
     home, port = tmp_path_factory.mktemp("prefect"), _free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
     environment |= prefect_environment(home) | {
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_API_AUTH_STRING": "qyran:test-only",
