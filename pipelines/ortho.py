@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +35,28 @@ _QUANTITIES = {"none": Quantity.DN, "radiance": Quantity.RADIANCE, "toa": Quanti
 _METRES_A_DEGREE = 111_320.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrthoOptions:
+    """How an image is to be orthorectified; the defaults are the command's."""
+
+    vertical_datum: str = "auto"
+    """``auto``, ``ellipsoid``, ``egm96`` or ``egm2008``."""
+    crs: str | None = None
+    """``EPSG:n``; None: the UTM zone of the image's centre."""
+    resolution: float | None = None
+    """Pixel size in units of the CRS; None: the image's own, two digits."""
+    bounds: Bounds | None = None
+    """xmin, ymin, xmax, ymax in the CRS; None: all that the image sees, outward to whole pixels."""
+    resampling: str = "cubic"
+    """``nearest``, ``bilinear``, ``cubic``, ``lanczos``."""
+    gcps: Path | None = None
+    """Ground control points, see :func:`processing.readers.control_points.read_control_points`."""
+    calibrate: str = "none"
+    """``none`` (counts), ``radiance``, ``toa``."""
+
+
 def ortho(
-    image: Path,
-    dem: Path,
-    *,
-    out: Path,
-    vertical_datum: str = "auto",
-    crs: str | None = None,
-    resolution: float | None = None,
-    bounds: Bounds | None = None,
-    resampling: str = "cubic",
-    gcps: Path | None = None,
-    calibrate: str = "none",
-    progress: Progress | None = None,
+    image: Path, dem: Path, out: Path, options: OrthoOptions | None = None, *, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Orthorectify an image and write it.
 
@@ -58,20 +68,8 @@ def ortho(
         Elevation file or folder.
     out
         ``FILE.tif`` (a COG) or ``DIR.zarr`` (a Zarr v3 product).
-    vertical_datum
-        ``auto``, ``ellipsoid``, ``egm96`` or ``egm2008``.
-    crs
-        ``EPSG:n``; None: the UTM zone of the image's centre.
-    resolution
-        Pixel size in units of the CRS; None: the image's own, two digits.
-    bounds
-        xmin, ymin, xmax, ymax in the CRS; None: all that the image sees, outward to whole pixels.
-    resampling
-        ``nearest``, ``bilinear``, ``cubic``, ``lanczos``.
-    gcps
-        Ground control points, see :func:`processing.readers.control_points.read_control_points`.
-    calibrate
-        ``none`` (counts), ``radiance``, ``toa``.
+    options
+        None: the defaults.
     progress
         Called with steps done, steps in all, and what is being done.
 
@@ -87,22 +85,24 @@ def ortho(
         For an image without model or pixels, an unknown vertical datum, no terrain, or wrong figures.
     """
     began = time.perf_counter()
-    if calibrate not in _QUANTITIES:
-        raise BadInput(f"unknown calibration '{calibrate}'; known: {', '.join(_QUANTITIES)}", kind="ortho.calibrate")
+    how = options or OrthoOptions()
+    if how.calibrate not in _QUANTITIES:
+        known = ", ".join(_QUANTITIES)
+        raise BadInput(f"unknown calibration '{how.calibrate}'; known: {known}", kind="ortho.calibrate")
     with tempfile.TemporaryDirectory(prefix="qyran-ortho-") as workspace:
         scene = _one_scene(image, Path(workspace))
-        if calibrate == "toa" and scene.acquired == UNKNOWN_TIME:
+        if how.calibrate == "toa" and scene.acquired == UNKNOWN_TIME:
             raise BadInput(
                 f"'{image.name}' does not state when it was taken, so the sun is unknown",
                 kind="ortho.no_time",
                 remedy="Ask for radiance or counts, or give the delivered package.",
             )
-        model, refinement = _refined(scene, gcps, image.name)
+        model, refinement = _refined(scene, how.gcps, image.name)
         scene = scene.but(model=model)
-        terrain = open_terrain(dem, bounds=ground_bounds(model, scene.shape), vertical_datum=vertical_datum)
-        plan = _plan(scene, terrain, crs, resolution, bounds)
-        values = calibrated(scene, _QUANTITIES[calibrate], mean_height_m=sum(plan.heights) / 2)
-        result = orthorectify(values, terrain, plan, resampling=resampling)
+        terrain = open_terrain(dem, bounds=ground_bounds(model, scene.shape), vertical_datum=how.vertical_datum)
+        plan = _plan(scene, terrain, how)
+        values = calibrated(scene, _QUANTITIES[how.calibrate], mean_height_m=sum(plan.heights) / 2)
+        result = orthorectify(values, terrain, plan, resampling=how.resampling)
         export_ortho([result], out, progress=progress)
         error = max_mapping_error_px(plan, model, terrain)
     return _summary(out, result, time.perf_counter() - began, error, refinement)
@@ -144,20 +144,19 @@ def _refined(scene: Scene, gcps: Path | None, image_name: str) -> tuple[SensorMo
     return refine_from_gcps(scene.model, read_control_points(gcps, image_name), shape=scene.shape)
 
 
-def _plan(
-    scene: Scene, terrain: Terrain, crs: str | None, resolution: float | None, bounds: Bounds | None
-) -> OrthoPlan:
+def _plan(scene: Scene, terrain: Terrain, how: OrthoOptions) -> OrthoPlan:
     """The plan, with the image's own pixel size unless another is asked for."""
     assert scene.model is not None
     try:
-        geographic = crs is not None and CRS.from_user_input(crs).is_geographic
+        geographic = how.crs is not None and CRS.from_user_input(how.crs).is_geographic
     except CRSError as error:
-        raise BadInput(f"'{crs}' is not a coordinate system", kind="ortho.crs", remedy="Give EPSG:n.") from error
+        raise BadInput(f"'{how.crs}' is not a coordinate system", kind="ortho.crs", remedy="Give EPSG:n.") from error
+    resolution = how.resolution
     if resolution is None:
         height = sum(terrain_range(scene.model, scene.shape, terrain)) / 2
         metres = ground_sampling_m(scene.model, scene.shape, height)
         resolution = float(f"{metres / _METRES_A_DEGREE if geographic else metres:.2g}")
-    return plan_ortho(scene, terrain, resolution_m=resolution, crs=crs, bounds=bounds, snap="pixel")
+    return plan_ortho(scene, terrain, resolution_m=resolution, crs=how.crs, bounds=how.bounds, snap="pixel")
 
 
 def _summary(

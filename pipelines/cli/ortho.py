@@ -62,20 +62,23 @@ def ortho(
     """
     configure_logging(debug=debug)
     with plain_errors(as_json=as_json, debug=debug):
+        from pipelines.ortho import OrthoOptions
         from pipelines.ortho import ortho as orthorectify_image
 
         with progress_bar("orthorectifying") as report:
             result = orthorectify_image(
                 image,
                 dem,
-                out=out_path,
-                vertical_datum=vertical_datum.value,
-                crs=None if crs == "auto" else crs,
-                resolution=resolution,
-                bounds=bounds,
-                resampling=resampling.value,
-                gcps=gcps,
-                calibrate=calibrate.value,
+                out_path,
+                OrthoOptions(
+                    vertical_datum=vertical_datum.value,
+                    crs=None if crs == "auto" else crs,
+                    resolution=resolution,
+                    bounds=bounds,
+                    resampling=resampling.value,
+                    gcps=gcps,
+                    calibrate=calibrate.value,
+                ),
                 progress=report,
             )
         if as_json:

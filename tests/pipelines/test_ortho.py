@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from pipelines.ortho import ortho
+from pipelines.ortho import OrthoOptions, ortho
 from processing.model.errors import BadInput
 
 pytestmark = pytest.mark.realdata
@@ -30,9 +30,8 @@ def test_an_image_becomes_a_cog_that_says_how_it_was_made(realdata: Path, tmp_pa
     result = ortho(
         folder / "qb2_basic1b.tif",
         folder / "ngi_dem_egm2008.tif",
-        out=out,
-        resolution=10.0,
-        gcps=folder / "gcps_dev.geojson",
+        out,
+        OrthoOptions(resolution=10.0, gcps=folder / "gcps_dev.geojson"),
     )
     assert set(result) == KEYS
     json.dumps(result)
@@ -53,10 +52,8 @@ def test_bounds_and_crs_are_obeyed(realdata: Path, tmp_path: Path) -> None:
     result = ortho(
         folder / "qb2_basic1b.tif",
         folder / "ngi_dem_egm2008.tif",
-        out=tmp_path / "part.tif",
-        crs="EPSG:32734",
-        bounds=(812_000.0, 6_268_000.0, 813_000.0, 6_269_000.0),
-        resampling="bilinear",
+        tmp_path / "part.tif",
+        OrthoOptions(crs="EPSG:32734", bounds=(812_000.0, 6_268_000.0, 813_000.0, 6_269_000.0), resampling="bilinear"),
     )
     assert result["crs"] == "EPSG:32734"
     assert result["transform"][0] == pytest.approx(6.5)  # the image's own pixel size, two digits
@@ -89,6 +86,6 @@ def test_refusals_leave_nothing_behind(
     realdata: Path, tmp_path: Path, image: str, dem: str, options: dict[str, str], kind: str
 ) -> None:
     with pytest.raises(BadInput) as refused:
-        ortho(realdata / image, realdata / dem, out=tmp_path / "out.tif", **options)  # type: ignore[arg-type]
+        ortho(realdata / image, realdata / dem, tmp_path / "out.tif", OrthoOptions(**options))  # type: ignore[arg-type]
     assert refused.value.kind == kind
     assert list(tmp_path.iterdir()) == []
