@@ -106,9 +106,7 @@ def scene_draft(
         angles=_angles(delivery.scenes),
         facts=_facts(delivery),
         gsd_m=min(sensor.groups[scene.group].gsd_m for scene in delivery.scenes),
-        warnings=tuple(
-            dict.fromkeys([w for scene in delivery.scenes for w in scene.warnings] + list(terrain.warnings))
-        ),
+        warnings=tuple(dict.fromkeys(warning for image in images for warning in image.warnings)),
         lineage=Lineage(
             recipe=recipe.id,
             recipe_version=recipe.version,
