@@ -67,6 +67,15 @@ class SensorConfig(Value):
                 raise ValueError(f"group {group} names unknown bands {unknown}; known: {sorted(self.bands)}")
         return self
 
+    @model_validator(mode="after")
+    def _orders_name_known_bands(self) -> Self:
+        for delivery in self.deliveries:
+            order = delivery.band_order or ()
+            unknown = [band for band in order if band not in self.bands]
+            if unknown or len(set(order)) != len(order):
+                raise ValueError(f"band_order {order} names unknown or repeated bands; known: {sorted(self.bands)}")
+        return self
+
     def profile(self, format_name: str, metadata_profile: str, mission: str) -> DeliveryProfile | None:
         """The delivery profile that claims a package, or None."""
         for delivery in self.deliveries:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+from pydantic import ValidationError
 
 from configs.schema import AzimuthMeaning, DeliveryProfile, RadianceRule, SensorConfig
 from processing.model.errors import BadInput, Defect
@@ -85,6 +87,33 @@ def test_order_of_the_pixels_is_the_files_own_index(kz1: MinimalPackage, sensors
     assert scene.band_names == ("red", "green", "blue", "nir")
     gains = [band.calibration.gain for band in scene.bands if band.calibration]
     assert gains == [7.859, 5.742, 5.975, 10.275]
+
+
+def test_bands_spread_over_two_file_sets(kz1: MinimalPackage, sensors) -> None:
+    """Pleiades Neo keeps R G B in one set of files and NIR RE DB in another: pixels follow the sets, then the index."""
+    image = kz1.images[0]
+    sets = ""
+    for name, labels in (("RGB", ("B2", "B1", "B0")), ("NED", ("B3",))):
+        counts = image.counts[[image.labels.index(label) for label in labels]]
+        path = image.document.parent / f"IMG_{name}_R1C1.TIF"
+        with rasterio.open(
+            path, "w", driver="GTiff", count=len(labels), height=48, width=64, dtype="uint16"
+        ) as dataset:
+            dataset.write(counts)
+        index = "".join(
+            f"<Raster_Index><BAND_ID>{label}</BAND_ID><BAND_INDEX>{n}</BAND_INDEX></Raster_Index>"
+            for n, label in reversed(list(enumerate(labels, start=1)))
+        )
+        sets += (
+            f'<Data_Files><Data_File tile_R="1" tile_C="1"><DATA_FILE_PATH href="{path.name}"/></Data_File>'
+            f"<Raster_Display><Raster_Index_List>{index}</Raster_Index_List></Raster_Display></Data_Files>"
+        )
+    _edit(image.document, ("<Data_Files>.*</Data_Files>", sets))
+    scene = open_delivery(kz1.root, sensors=sensors).scenes[0]
+    assert scene.band_names == ("red", "green", "blue", "nir")
+    assert scene.pixels is not None
+    np.testing.assert_array_equal(scene.pixels.compute().values, image.counts[[2, 1, 0, 3]])
+    assert scene.pixels.data.numblocks[0] == 1
 
 
 def _with_profile(sensor: SensorConfig, **changes: object) -> SensorConfig:
@@ -273,3 +302,11 @@ def test_image_without_model(kz1: MinimalPackage, sensors) -> None:
     for path in kz1.root.rglob("*.XML"):
         path.unlink()
     assert _kind(kz1.images[0].files[0], sensors) == "model.missing"
+
+
+def test_band_order_must_name_the_sensors_bands(sensors) -> None:
+    plain = sensors["kazeosat-1-naomi"].model_dump(mode="json")
+    for order in (["red", "red"], ["red", "infrared"]):
+        plain["deliveries"][0]["band_order"] = order
+        with pytest.raises(ValidationError, match="band_order"):
+            SensorConfig.model_validate(plain)
