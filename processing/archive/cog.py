@@ -1,13 +1,15 @@
 """Cloud-optimised GeoTIFFs made from a store: one a band, one of the flags, one for the eye."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import SubElement, tostring
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
 import rasterio.shutil
+from defusedxml.ElementTree import fromstring
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
@@ -21,6 +23,9 @@ from processing.archive.store import Group, Level
 SAFE_ENVIRONMENT = {"GDAL_PAM_ENABLED": "NO", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 _JPEG_QUALITY = 90
 Strip = tuple[int, npt.NDArray[np.generic]]
+"""First row, and the rows from there on: ``(band, rows, columns)``."""
+Layer = tuple[dict[str, Any], Iterator[Strip]]
+"""A raster as rasterio's words for it (count, height, width, dtype, crs, transform, nodata), and its strips."""
 
 
 def _strips(level: Level) -> Iterator[tuple[slice, slice]]:
@@ -29,46 +34,54 @@ def _strips(level: Level) -> Iterator[tuple[slice, slice]]:
         yield slice(start, min(start + level.shard[0], level.shape[0])), slice(0, level.shape[1])
 
 
-def write_cog(
-    path: Path,
-    profile: Mapping[str, Any],
-    strips: Iterator[Strip],
-    options: Mapping[str, Any],
-    tags: Mapping[str, Any] | None = None,
-) -> None:
+def write_cog(path: Path, layers: Sequence[Layer], options: Mapping[str, Any], tags: Mapping[str, Any]) -> None:
     """Write a COG from strips of rows.
 
     Parameters
     ----------
     path
         File to create.
-    profile
-        rasterio's words: count, height, width, dtype, crs, transform, nodata.
-    strips
-        ``(first row, array (band, rows, columns))`` in order from the top.
+    layers
+        The image and, if there are any more, its overviews, finest first; else GDAL makes the overviews.
     options
         Creation options of GDAL's COG driver.
     tags
-        ``scales``, ``offsets``, ``units``, ``descriptions`` (a tuple entry for each band), ``colorinterp``, ``tags``.
+        ``scales``, ``offsets``, ``units``, ``descriptions``, ``colorinterp`` (a tuple entry for each band), ``tags``.
     """
-    plain = path.with_suffix(".plain.tif")
-    named = dict(tags or {})
+    plain = [path.with_suffix(f".plain-{number}.tif") for number in range(len(layers))]
+    together = path.with_suffix(".plain.vrt")
     try:
         with rasterio.Env(**SAFE_ENVIRONMENT):
-            with rasterio.open(plain, "w", driver="GTiff", BIGTIFF="IF_SAFER", **profile) as target:
-                for attribute in ("colorinterp", "scales", "offsets", "units", "descriptions"):
-                    if attribute in named:
-                        setattr(target, attribute, named[attribute])
-                target.update_tags(**named.get("tags", {}))
-                for row, strip in strips:
-                    target.write(strip, window=Window(0, row, strip.shape[2], strip.shape[1]))
-            to_cog(plain, path, options)
+            for place, (profile, strips) in zip(plain, layers, strict=True):
+                with rasterio.open(place, "w", driver="GTiff", BIGTIFF="IF_SAFER", **profile) as target:
+                    for attribute in ("colorinterp", "scales", "offsets", "units", "descriptions"):
+                        if attribute in tags:
+                            setattr(target, attribute, tags[attribute])
+                    target.update_tags(**tags.get("tags", {}))
+                    for row, strip in strips:
+                        target.write(strip, window=Window(0, row, strip.shape[2], strip.shape[1]))
+            _join(plain, together)
+            to_cog(together, path, options)
     finally:
-        plain.unlink(missing_ok=True)
+        for place in (*plain, together):
+            place.unlink(missing_ok=True)
+
+
+def _join(plain: Sequence[Path], together: Path) -> None:
+    """A virtual file that shows the first file's one band with the others as its overviews."""
+    with rasterio.open(plain[0]) as source:
+        rasterio.shutil.copy(source, together, driver="VRT")
+    tree = fromstring(together.read_bytes())
+    for number, band in enumerate(tree.iter("VRTRasterBand"), start=1):
+        for place in plain[1:]:
+            overview = SubElement(band, "Overview")
+            SubElement(overview, "SourceFilename", relativeToVRT="1").text = place.name
+            SubElement(overview, "SourceBand").text = str(number)
+    together.write_bytes(tostring(tree))
 
 
 def to_cog(plain: Path, path: Path, options: Mapping[str, Any]) -> None:
-    """Make a COG of a plain TIFF, with GDAL's own driver and its options."""
+    """Make a COG of a plain raster, with GDAL's own driver and its options."""
     with rasterio.open(plain) as source:
         rasterio.shutil.copy(
             source, path, driver="COG", BLOCKSIZE=512, BIGTIFF="IF_SAFER", NUM_THREADS="ALL_CPUS", **options
@@ -87,15 +100,23 @@ def _profile(level: Level, dtype: str, count: int, nodata: int | None) -> dict[s
     }
 
 
+def _layers(store: Path, group: Group, name: str, dtype: str, nodata: int | None) -> list[Layer]:
+    """An array at all its levels: a COG's overviews are the archive's own."""
+
+    def strips(level: Level) -> Iterator[Strip]:
+        array = array_at(store, f"{level.path}/{name}")
+        return ((region[0].start, np.asarray(array[region])[None]) for region in _strips(level))
+
+    return [(_profile(level, dtype, 1, nodata), strips(level)) for level in group.levels]
+
+
 def write_band(path: Path, store: Path, group: Group, band: str, tags: Mapping[str, str]) -> None:
     """One band as stored, with its scale, offset and nodata."""
-    level, encoding = group.levels[0], group.encodings[band]
-    array = array_at(store, f"{level.path}/{band}")
+    encoding = group.encodings[band]
     write_cog(
         path,
-        _profile(level, encoding.dtype, 1, encoding.nodata),
-        ((region[0].start, np.asarray(array[region])[None]) for region in _strips(level)),
-        {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "OVERVIEW_RESAMPLING": "AVERAGE"},
+        _layers(store, group, band, encoding.dtype, encoding.nodata),
+        {"COMPRESS": "DEFLATE", "PREDICTOR": "YES"},
         {
             "scales": (encoding.scale,),
             "offsets": (encoding.offset,),
@@ -107,14 +128,11 @@ def write_band(path: Path, store: Path, group: Group, band: str, tags: Mapping[s
 
 
 def write_flags(path: Path, store: Path, group: Group, tags: Mapping[str, str]) -> None:
-    """The quality flags of a group. Coarser views show single pixels: flags cannot be averaged."""
-    level = group.levels[0]
-    array = array_at(store, f"{level.path}/{QA}")
+    """The quality flags of a group."""
     write_cog(
         path,
-        _profile(level, "uint16", 1, None),
-        ((region[0].start, np.asarray(array[region])[None]) for region in _strips(level)),
-        {"COMPRESS": "DEFLATE", "OVERVIEW_RESAMPLING": "NEAREST"},
+        _layers(store, group, QA, "uint16", None),
+        {"COMPRESS": "DEFLATE"},
         {"descriptions": (QA,), "tags": dict(tags)},
     )
 
@@ -123,10 +141,10 @@ def write_visual(path: Path, store: Path, groups: tuple[Group, ...], style: Styl
     """The picture for the eye: JPEG in a COG, transparent where there is no value."""
     group = style.group(groups)
     level = group.levels[0]
+    strips = ((region[0].start, painted_region(store, group, level, style, region)) for region in _strips(level))
     write_cog(
         path,
-        _profile(level, "uint8", 4, None),
-        ((region[0].start, painted_region(store, group, level, style, region)) for region in _strips(level)),
+        [(_profile(level, "uint8", 4, None), strips)],
         {"COMPRESS": "JPEG", "QUALITY": _JPEG_QUALITY, "OVERVIEW_RESAMPLING": "AVERAGE"},
         {
             "colorinterp": (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha),

@@ -5,6 +5,7 @@ import subprocess
 import numpy as np
 import pytest
 import rasterio
+import zarr
 from PIL import Image
 from rio_cogeo.cogeo import cog_validate
 
@@ -31,6 +32,18 @@ def test_bands_hold_the_stored_numbers_and_say_what_they_mean(published, number)
         assert (source.nodata, source.scales, source.offsets) == (0, (1e-4,), (-0.1,))
         assert (source.units, source.descriptions) == (("1",), (name,))
         assert source.tags()["QYRAN_ITEM"] == f"{published.product.collection}/{published.product.id}"
+
+
+@pytest.mark.parametrize("name", ["pan", "qa_pan"])
+def test_overviews_are_the_levels_of_the_archive(published, name):
+    with rasterio.open(published.files / f"{name}.tif") as source:
+        assert source.overviews(1) == [2, 4]
+    for number, level in enumerate(("r4m", "r8m")):
+        stored = zarr.open_array(
+            published.store, path=f"measurements/pan/{level}/{name.removesuffix('_pan')}", mode="r"
+        )
+        with rasterio.open(published.files / f"{name}.tif", OVERVIEW_LEVEL=number) as source:
+            np.testing.assert_array_equal(source.read(1), stored[:])
 
 
 def test_finer_group_keeps_its_own_grid(published):
