@@ -62,10 +62,10 @@ def _angles(scene: dict[str, Any]) -> list[tuple[str, float | None]]:
 
 def _bands(bands: list[dict[str, Any]]) -> Table:
     table = Table(box=None, padding=(0, 2))
-    for title in ("band", "label", "centre nm", "gain", "bias", "rule", "ESUN", "from"):
+    for title in ("band", "label", "in file", "centre nm", "gain", "bias", "rule", "ESUN", "from"):
         table.add_column(title, justify="left" if title in ("band", "label", "rule", "from") else "right")
     for band in bands:
-        keys = ("name", "label", "centre_nm", "gain", "bias", "rule", "esun", "esun_source")
+        keys = ("name", "label", "index", "centre_nm", "gain", "bias", "rule", "esun", "esun_source")
         table.add_row(*(_cell(band.get(key)) for key in keys))
     return table
 

@@ -26,7 +26,7 @@ def _scene(scene: Scene) -> dict[str, Any]:
         "group": scene.group,
         "level": scene.level.value,
         "acquired": None if scene.acquired == UNKNOWN_TIME else scene.acquired.isoformat().replace("+00:00", "Z"),
-        "bands": [_band(band) for band in scene.bands],
+        "bands": _bands(scene),
         "shape": list(scene.shape),
         "angles": {name: value for name, value in asdict(scene.angles).items() if value is not None},
         "footprint": [list(vertex) for vertex in scene.footprint],
@@ -44,10 +44,18 @@ def _scene(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _band(band: Band) -> dict[str, Any]:
+def _bands(scene: Scene) -> list[dict[str, Any]]:
+    """Bands in the order the delivery's own document lists them; ``index`` is their place in the pixels, from 1."""
+    listed = str(scene.platform_facts.get("bands_listed", "")).split()
+    bands = [_band(band, index) for index, band in enumerate(scene.bands, start=1)]
+    return sorted(bands, key=lambda band: listed.index(band["label"]) if band["label"] in listed else len(listed))
+
+
+def _band(band: Band, index: int) -> dict[str, Any]:
     found = band.calibration
     return {
         "name": band.name,
+        "index": index,
         "label": band.label,
         "common_name": band.common_name,
         "centre_nm": band.centre_nm,

@@ -79,7 +79,7 @@ def product_scene(document: XmlNode, path: Path, root: Path, sensors: Mapping[st
         nodata=specials.get("NODATA", known.sensor.nodata),
         saturated=specials.get("SATURATED", known.sensor.saturated),
         profile=profile,
-        platform_facts=_facts(document) | facts,
+        platform_facts=_facts(document) | facts | {"bands_listed": " ".join(calibrations)},
         warnings=_warnings(document) + esun_warnings(bands),
     )
 

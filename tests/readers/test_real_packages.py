@@ -264,3 +264,13 @@ def test_inventory_of_a_real_package(realdata) -> None:
     assert len(files) == sum(path.is_file() for path in (realdata / PERUSAT).rglob("*"))
     empty = next(file for file in files.values() if file.size == 0)
     assert empty.sha256 == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_described_bands_follow_the_document_and_say_where_they_lie_in_the_pixels(realdata, sensors) -> None:
+    """The Pleiades document lists B0 B1 B2 B3 while its pixels are B2 B1 B0 B3; SPOT 7 lists them as they lie."""
+    described = {package: describe(_open(realdata, package, sensors))["scenes"][0] for package in (PHR_SEN, SPOT)}
+    found = {
+        package: [(band["name"], band["index"]) for band in scene["bands"]] for package, scene in described.items()
+    }
+    assert found[PHR_SEN] == [("blue", 3), ("green", 2), ("red", 1), ("nir", 4)]
+    assert found[SPOT] == [("red", 1), ("green", 2), ("blue", 3), ("nir", 4)]
