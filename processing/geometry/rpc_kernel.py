@@ -126,13 +126,19 @@ def _terms_by_lat(lon: float, lat: float, height: float) -> tuple[float, ...]:
 
 
 @njit(nogil=True, cache=True)
-def _sum(packed: Array, polynomial: int, values: tuple[float, ...]) -> float:
-    """Value of one of the four polynomials (0..3), summed in term order."""
-    start = COEFFICIENTS + 20 * polynomial
-    total: float = packed[start] * values[0]
-    for term in range(1, 20):
-        total += packed[start + term] * values[term]
-    return total
+def _sums(packed: Array, values: tuple[float, ...]) -> tuple[float, float, float, float]:
+    """The four polynomials: line numerator and denominator, sample numerator and denominator.
+
+    Each is summed in term order; side by side, because one chain of additions alone waits for itself.
+    """
+    line_num = line_den = sample_num = sample_den = 0.0
+    for term in range(20):
+        value = values[term]
+        line_num += packed[COEFFICIENTS + term] * value
+        line_den += packed[COEFFICIENTS + 20 + term] * value
+        sample_num += packed[COEFFICIENTS + 40 + term] * value
+        sample_den += packed[COEFFICIENTS + 60 + term] * value
+    return line_num, line_den, sample_num, sample_den
 
 
 @njit(nogil=True, cache=True)
@@ -148,17 +154,13 @@ def project_point(packed: Array, lon: float, lat: float, height: float) -> tuple
     z = (height - packed[4]) / packed[9]
     if not (abs(x) <= NORMALISED_REACH and abs(y) <= NORMALISED_REACH and abs(z) < np.inf):
         return np.nan, np.nan
-    values = terms(x, y, z)
-    line_den = _sum(packed, 1, values)
-    sample_den = _sum(packed, 3, values)
+    line_num, line_den, sample_num, sample_den = _sums(packed, terms(x, y, z))
     if not (
         line_den * packed[COEFFICIENTS + 20] > _SMALLEST_DENOMINATOR * packed[COEFFICIENTS + 20] ** 2
         and sample_den * packed[COEFFICIENTS + 60] > _SMALLEST_DENOMINATOR * packed[COEFFICIENTS + 60] ** 2
     ):
         return np.nan, np.nan
-    line = _sum(packed, 0, values) / line_den * packed[5] + packed[0]
-    sample = _sum(packed, 2, values) / sample_den * packed[6] + packed[1]
-    return line, sample
+    return line_num / line_den * packed[5] + packed[0], sample_num / sample_den * packed[6] + packed[1]
 
 
 @njit(nogil=True, cache=True)
@@ -179,19 +181,17 @@ def locate_point(packed: Array, line: float, sample: float, height: float) -> tu
     x = 0.0
     y = 0.0
     for _ in range(_ITERATIONS):
-        values = terms(x, y, z)
-        by_lon = _terms_by_lon(x, y, z)
-        by_lat = _terms_by_lat(x, y, z)
-        line_den = _sum(packed, 1, values)
-        sample_den = _sum(packed, 3, values)
+        line_num, line_den, sample_num, sample_den = _sums(packed, terms(x, y, z))
         if line_den == 0.0 or sample_den == 0.0:
             return np.nan, np.nan
-        at_line = _sum(packed, 0, values) / line_den
-        at_sample = _sum(packed, 2, values) / sample_den
-        line_x = (_sum(packed, 0, by_lon) - at_line * _sum(packed, 1, by_lon)) / line_den
-        line_y = (_sum(packed, 0, by_lat) - at_line * _sum(packed, 1, by_lat)) / line_den
-        sample_x = (_sum(packed, 2, by_lon) - at_sample * _sum(packed, 3, by_lon)) / sample_den
-        sample_y = (_sum(packed, 2, by_lat) - at_sample * _sum(packed, 3, by_lat)) / sample_den
+        at_line = line_num / line_den
+        at_sample = sample_num / sample_den
+        line_num_x, line_den_x, sample_num_x, sample_den_x = _sums(packed, _terms_by_lon(x, y, z))
+        line_num_y, line_den_y, sample_num_y, sample_den_y = _sums(packed, _terms_by_lat(x, y, z))
+        line_x = (line_num_x - at_line * line_den_x) / line_den
+        line_y = (line_num_y - at_line * line_den_y) / line_den
+        sample_x = (sample_num_x - at_sample * sample_den_x) / sample_den
+        sample_y = (sample_num_y - at_sample * sample_den_y) / sample_den
         determinant = line_x * sample_y - line_y * sample_x
         if determinant == 0.0:
             return np.nan, np.nan
