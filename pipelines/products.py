@@ -3,8 +3,6 @@
 import time
 
 import xarray as xr
-from affine import Affine
-from odc.geo.geobox import GeoBox
 from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
@@ -14,6 +12,7 @@ from configs.schema import RecipeConfig
 from configs.settings import Home
 from pipelines.catalogue import find_product
 from pipelines.drafts import derived_draft, derived_id
+from pipelines.grids import geobox_of
 from pipelines.observe import report_progress
 from pipelines.outcomes import ItemLink, PackageOutcome, Stop
 from pipelines.requests import ProductRequest
@@ -108,11 +107,6 @@ def derived_image(home: Home, parent: Product, recipe: RecipeConfig) -> OrthoIma
     group = _group_with(parent, recipe)
     bands: xr.Dataset = open_product(home.path / parent.archive_href, group=group.name)
     return derive(bands, recipe, geobox_of(group))
-
-
-def geobox_of(group: StoredGroup) -> GeoBox:
-    """The grid of a stored group."""
-    return GeoBox(group.shape, Affine(*group.transform), group.crs)
 
 
 def _group_with(parent: Product, recipe: RecipeConfig) -> StoredGroup:
