@@ -231,7 +231,7 @@ def _aimed(
         first_column=array.first_column,
         shape=(samples, samples),
     )
-    place = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True).transform(*ground)
+    place = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True).transform(ground[0], ground[1], ground[2])
     line = float(camera.ground_to_image(place[0], place[1], place[2])[0])
     start = camera.seconds_at(line) - camera.line_period * (samples / 2 - 0.5 + array.offset_px[0])
     return Pushbroom(

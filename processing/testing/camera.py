@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from processing.testing import camera_kernel
 from processing.testing.camera_kernel import CameraState
+from processing.testing.compiled import over_rows
 
 Array = npt.NDArray[np.float64]
 Vector = tuple[float, float, float]
@@ -145,5 +146,6 @@ def _mapped(
     arguments = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in (first, second, third)))
     shape = arguments[0].shape
     results = np.empty((2, int(np.prod(shape))))
-    kernel(state, *(np.ascontiguousarray(value).ravel() for value in arguments), results[0], results[1])
+    flat = (np.ascontiguousarray(value).ravel() for value in arguments)
+    over_rows(kernel, results.shape[1], state, *flat, results[0], results[1])
     return results[0].reshape(shape), results[1].reshape(shape)

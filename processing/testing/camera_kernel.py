@@ -4,9 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import prange
 
-from processing.testing.compiled import compiled, compiled_parallel
+from processing.testing.compiled import compiled
 
 Array = npt.NDArray[np.float64]
 
@@ -175,13 +174,13 @@ def _locate_point(state: CameraState, line: float, sample: float, height: float)
     return intersect(frame_at(state, time), ux, uy, height)
 
 
-@compiled_parallel
-def locate(state: CameraState, line: Array, sample: Array, height: Array, lon: Array, lat: Array) -> None:
+@compiled
+def locate(
+    start: int, stop: int, state: CameraState, line: Array, sample: Array, height: Array, lon: Array, lat: Array
+) -> None:
     """Ground points of flat image points at given heights."""
-    for i in prange(line.size):
-        place = _locate_point(state, line[i], sample[i], height[i])
-        lon[i] = place[0]
-        lat[i] = place[1]
+    for i in range(start, stop):
+        lon[i], lat[i] = _locate_point(state, line[i], sample[i], height[i])
 
 
 @compiled
@@ -214,10 +213,10 @@ def _project_point(state: CameraState, lon: float, lat: float, height: float) ->
     return line, (-across - state.look[1]) / state.look[2] - state.look[3] + 0.5
 
 
-@compiled_parallel
-def project(state: CameraState, lon: Array, lat: Array, height: Array, line: Array, sample: Array) -> None:
+@compiled
+def project(
+    start: int, stop: int, state: CameraState, lon: Array, lat: Array, height: Array, line: Array, sample: Array
+) -> None:
     """Image points that see flat ground points; NaN where the orbit known to the camera does not reach."""
-    for i in prange(lon.size):
-        pixel = _project_point(state, lon[i], lat[i], height[i])
-        line[i] = pixel[0]
-        sample[i] = pixel[1]
+    for i in range(start, stop):
+        line[i], sample[i] = _project_point(state, lon[i], lat[i], height[i])

@@ -4,9 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import prange
 
-from processing.testing.compiled import compiled, compiled_parallel
+from processing.testing.compiled import compiled, over_rows
 from processing.testing.noise import fractal_noise, smooth_noise
 
 Raster = npt.NDArray[np.float32]
@@ -46,9 +45,9 @@ def opacity_at(opacity: Raster, west: float, north: float, x: float, y: float) -
     return float(top * (1 - v) + bottom * v)
 
 
-@compiled_parallel
-def _density(corner: Array, seed: int, density: Raster) -> None:
-    for row in prange(density.shape[0]):
+@compiled
+def _density(start: int, stop: int, corner: Array, seed: int, density: Raster) -> None:
+    for row in range(start, stop):
         for col in range(density.shape[1]):
             x, y = corner[0] + col * _CELL_M, corner[1] - row * _CELL_M
             bulk = smooth_noise(x / 1500.0, y / 1500.0, seed) + 0.8 * smooth_noise(x / 620.0, y / 620.0, seed + 1)
@@ -77,7 +76,7 @@ def form_clouds(bounds: tuple[float, float, float, float], *, cover: float, seed
     # Cells lie on whole multiples of their size, so that a larger window holds the same clouds.
     corner = np.array([np.floor(west / _CELL_M), np.floor(south / _CELL_M) + shape[0] - 1]) * _CELL_M
     density = np.empty(shape, dtype=np.float32)
-    _density(corner, seed, density)
+    over_rows(_density, shape[0], corner, seed, density)
     inner = int(margin_m / _CELL_M)
     threshold = float(np.quantile(density[inner:-inner:4, inner:-inner:4], 1.0 - cover))
     share = np.clip((density - threshold) / _EDGE + 0.5, 0.0, 1.0)

@@ -2,9 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
-from numba import prange
 
-from processing.testing.compiled import compiled, compiled_parallel
+from processing.testing.compiled import compiled, over_rows
 from processing.testing.noise import fractal_noise, smooth_noise
 from processing.testing.relief import METRES_PER_DEGREE, ORIGIN, POSTS_PER_DEGREE, Posts
 
@@ -62,10 +61,12 @@ def _sun_clears(height: Array, row: int, col: int, highest: float, to_sun: tuple
     return clear
 
 
-@compiled_parallel
-def _light(height: Array, north: float, west: float, sun: Array, layers: Layers) -> None:
-    highest = height.max()
-    for row in prange(height.shape[0]):
+@compiled
+def _light(
+    start: int, stop: int, height: Array, corner: tuple[float, float], highest: float, sun: Array, layers: Layers
+) -> None:
+    north, west = corner
+    for row in range(start, stop):
         lat = np.deg2rad((north - row) / 3600.0)
         for col in range(height.shape[1]):
             lon = np.deg2rad((west + col) / 3600.0)
@@ -82,9 +83,10 @@ def _light(height: Array, north: float, west: float, sun: Array, layers: Layers)
             layers[row, col, COS_SUN] = up
 
 
-@compiled_parallel
-def _cover(height: Array, north: float, west: float, seed: int, layers: Layers) -> None:
-    for row in prange(height.shape[0]):
+@compiled
+def _cover(start: int, stop: int, height: Array, corner: tuple[float, float], seed: int, layers: Layers) -> None:
+    north, west = corner
+    for row in range(start, stop):
         y = ((north - row) / 3600.0 - ORIGIN[1]) * METRES_PER_DEGREE[1]
         for col in range(height.shape[1]):
             x = ((west + col) / 3600.0 - ORIGIN[0]) * METRES_PER_DEGREE[0]
@@ -110,7 +112,8 @@ def grow_cover(posts: Posts, seed: int) -> Layers:
     layers = np.zeros((*posts.height.shape, 9), dtype=np.float32)
     layers[..., TOWN] = posts.town
     layers[..., LAKE] = posts.lake
-    _cover(posts.height, float(posts.north), float(posts.west), seed, layers)
+    corner = (float(posts.north), float(posts.west))
+    over_rows(_cover, posts.height.shape[0], posts.height, corner, seed, layers)
     return layers
 
 
@@ -130,5 +133,6 @@ def light_up(posts: Posts, cover: Layers, sun: tuple[float, float, float]) -> La
         Earth-fixed direction to the sun.
     """
     layers = cover.copy()
-    _light(posts.height, float(posts.north), float(posts.west), np.array(sun), layers)
+    corner, highest = (float(posts.north), float(posts.west)), float(posts.height.max())
+    over_rows(_light, posts.height.shape[0], posts.height, corner, highest, np.array(sun), layers)
     return layers

@@ -6,12 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
-from numba import prange
 from pyproj import Transformer
 
 from processing.model.sensor_model import SensorModel
 from processing.testing.camera import Pushbroom
-from processing.testing.compiled import compiled, compiled_parallel
+from processing.testing.compiled import compiled, over_rows
 from processing.testing.materials import Cover
 from processing.testing.relief import POSTS_PER_DEGREE, Posts
 from processing.testing.surface import seen_on_surface
@@ -25,7 +24,7 @@ _NODE_PX = 32
 """Map pixels between exact projections: the map's curvature between them is below 0.1 mm."""
 _OFFSET_M = 8.0
 """Spacing of the field of offsets: a fraction of the relief's posts."""
-_CLOUD, _CLOUD_SHADOW, _TERRAIN_SHADOW = int(Cover.CLOUD), int(Cover.CLOUD_SHADOW), int(Cover.TERRAIN_SHADOW)
+_CLOUD = int(Cover.CLOUD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +55,9 @@ class Lattice(NamedTuple):
     shift_row: Array
     """(n, m, 3) from a map point to where the biased camera's ray really passes at that height, post coordinates."""
     shift_col: Array
-    slope: Array
-    """(n, m, 2) of that ray: post rows and columns per metre up."""
+    slope_row: Array
+    """(n, m) of that ray: post rows per metre up."""
+    slope_col: Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,8 @@ def _lattice(
         sample=sample,
         shift_row=(lat[..., None] - lat_seen) * POSTS_PER_DEGREE,
         shift_col=(lon_seen - lon[..., None]) * POSTS_PER_DEGREE,
-        slope=np.stack([-slope_lat, slope_lon], axis=-1) * POSTS_PER_DEGREE,
+        slope_row=-slope_lat * POSTS_PER_DEGREE,
+        slope_col=slope_lon * POSTS_PER_DEGREE,
     )
 
 
@@ -158,96 +159,83 @@ def _at_height(nodes: Array, y: float, x: float, z: float) -> float:
 
 
 @compiled
-def _fill_row(
+def _fill(
+    start: int,
+    stop: int,
     world: World,
     lattice: Lattice,
     span: tuple[float, float],
     image: tuple[int, int],
     side: int,
-    i: int,
-    reflectance: npt.NDArray[np.float32],
-    cover: npt.NDArray[np.uint8],
+    result: tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]],
 ) -> None:
+    """Reflectance and cover of map rows; ``image`` is the shape of the true image."""
     height, layers, clouds, spectra, air, setting, seed = world
     rows, cols, lines, samples = lattice[0], lattice[1], lattice[2], lattice[3]
+    reflectance, cover = result
     bands = reflectance.shape[0]
     seen, total = np.empty(bands), np.empty(bands)
-    for j in range(cover.shape[1]):
-        middle = height_at(height, _at(rows, i + 0.5, j + 0.5), _at(cols, i + 0.5, j + 0.5))
-        z = (middle - span[0]) / span[1]
-        line, sample = _at_height(lines, i + 0.5, j + 0.5, z), _at_height(samples, i + 0.5, j + 0.5, z)
-        if not (0.0 <= line <= image[0] and 0.0 <= sample <= image[1]):
-            reflectance[:, i, j] = np.nan
-            cover[i, j] = 0
-            continue
-        total[:] = 0.0
-        found = 0
-        for part in range(side * side):
-            y, x = i + (part // side + 0.5) / side, j + (part % side + 0.5) / side
-            row, col = _at(rows, y, x), _at(cols, y, x)
-            kind, _ = look_at_ground(
-                layers, clouds, spectra, air, setting, seed, (row, col, height_at(height, row, col)), seen
-            )
-            # Anything but clear ground in a part of the pixel makes the pixel that: 8 to 10, in rising order of rank.
-            if (part == (side * side) // 2 and found < _CLOUD) or (kind >= _CLOUD and (found < _CLOUD or kind < found)):
-                found = kind
+    for i in range(start, stop):
+        for j in range(cover.shape[1]):
+            middle = height_at(height, _at(rows, i + 0.5, j + 0.5), _at(cols, i + 0.5, j + 0.5))
+            z = (middle - span[0]) / span[1]
+            line, sample = _at_height(lines, i + 0.5, j + 0.5, z), _at_height(samples, i + 0.5, j + 0.5, z)
+            if not (0.0 <= line <= image[0] and 0.0 <= sample <= image[1]):
+                reflectance[:, i, j] = np.nan
+                cover[i, j] = 0
+                continue
+            total[:] = 0.0
+            found = 0
+            for part in range(side * side):
+                y, x = i + (part // side + 0.5) / side, j + (part % side + 0.5) / side
+                row, col = _at(rows, y, x), _at(cols, y, x)
+                place = (row, col, height_at(height, row, col))
+                kind, _ = look_at_ground(layers, clouds, spectra, air, setting, seed, place, seen)
+                # Cloud or shadow in a part of a pixel makes the pixel that; the lower code ranks first.
+                hidden = kind >= _CLOUD and (found < _CLOUD or kind < found)
+                if hidden or (part == side * side // 2 and found < _CLOUD):
+                    found = kind
+                for band in range(bands):
+                    total[band] += seen[band]
             for band in range(bands):
-                total[band] += seen[band]
-        for band in range(bands):
-            reflectance[band, i, j] = total[band] / (side * side)
-        cover[i, j] = found
-
-
-@compiled_parallel
-def _fill(
-    world: World,
-    lattice: Lattice,
-    span: tuple[float, float],
-    image: tuple[int, int],
-    side: int,
-    reflectance: npt.NDArray[np.float32],
-    cover: npt.NDArray[np.uint8],
-) -> None:
-    for i in prange(cover.shape[0]):
-        _fill_row(world, lattice, span, image, side, i, reflectance, cover)
+                reflectance[band, i, j] = total[band] / (side * side)
+            cover[i, j] = found
 
 
 @compiled
-def _offset_row(
-    height: Array, lattice: Lattice, span: tuple[float, float], step: float, i: int, offset: npt.NDArray[np.float32]
+def _fill_offset(
+    start: int,
+    stop: int,
+    height: Array,
+    lattice: Lattice,
+    span: tuple[float, float],
+    step: float,
+    offset: npt.NDArray[np.float32],
 ) -> None:
     rows, cols = lattice[0], lattice[1]
-    shift_row, shift_col, slope = lattice[4], lattice[5], lattice[6]
-    y = (i + 0.5) * step
-    for j in range(offset.shape[2]):
-        x = (j + 0.5) * step
-        row, col = _at(rows, y, x), _at(cols, y, x)
-        start = height_at(height, row, col)
-        z = (start - span[0]) / span[1]
-        row_seen, col_seen = row + _at_height(shift_row, y, x, z), col + _at_height(shift_col, y, x, z)
-        up_row, up_col = _at(slope[:, :, 0], y, x), _at(slope[:, :, 1], y, x)
-        reached = start
-        for _ in range(40):
-            found = height_at(height, row_seen + up_row * (reached - start), col_seen + up_col * (reached - start))
-            if not abs(found - reached) > 1e-4:
-                break
-            reached = found
-        moved_row = row_seen + up_row * (reached - start) - row
-        moved_col = col_seen + up_col * (reached - start) - col
-        # From posts to map pixels: the inverse of the map's own Jacobian at this place.
-        rx, ry = _at(rows, y, x + 1.0) - row, _at(rows, y + 1.0, x) - row
-        cx, cy = _at(cols, y, x + 1.0) - col, _at(cols, y + 1.0, x) - col
-        determinant = cx * ry - cy * rx
-        offset[0, i, j] = (moved_col * ry - moved_row * cy) / determinant
-        offset[1, i, j] = (moved_row * cx - moved_col * rx) / determinant
-
-
-@compiled_parallel
-def _fill_offset(
-    height: Array, lattice: Lattice, span: tuple[float, float], step: float, offset: npt.NDArray[np.float32]
-) -> None:
-    for i in prange(offset.shape[1]):
-        _offset_row(height, lattice, span, step, i, offset)
+    shift_row, shift_col, slope_row, slope_col = lattice[4], lattice[5], lattice[6], lattice[7]
+    for i in range(start, stop):
+        y = (i + 0.5) * step
+        for j in range(offset.shape[2]):
+            x = (j + 0.5) * step
+            row, col = _at(rows, y, x), _at(cols, y, x)
+            level = height_at(height, row, col)
+            z = (level - span[0]) / span[1]
+            row_seen, col_seen = row + _at_height(shift_row, y, x, z), col + _at_height(shift_col, y, x, z)
+            up_row, up_col = _at(slope_row, y, x), _at(slope_col, y, x)
+            climb = 0.0
+            for _ in range(40):
+                found = height_at(height, row_seen + up_row * climb, col_seen + up_col * climb) - level
+                if not abs(found - climb) > 1e-4:
+                    break
+                climb = found
+            moved_row, moved_col = row_seen + up_row * climb - row, col_seen + up_col * climb - col
+            # From posts to map pixels: the inverse of the map's own Jacobian at this place.
+            rx, ry = _at(rows, y, x + 1.0) - row, _at(rows, y + 1.0, x) - row
+            cx, cy = _at(cols, y, x + 1.0) - col, _at(cols, y + 1.0, x) - col
+            determinant = cx * ry - cy * rx
+            offset[0, i, j] = (moved_col * ry - moved_row * cy) / determinant
+            offset[1, i, j] = (moved_row * cx - moved_col * rx) / determinant
 
 
 def map_truth(
@@ -280,10 +268,10 @@ def map_truth(
     span = (float(heights[1]), float(heights[2] - heights[1]))
     reflectance = np.empty((world.spectra.shape[1], *grid.shape), dtype=np.float32)
     cover = np.empty(grid.shape, dtype=np.uint8)
-    _fill(world, lattice, span, true.shape, side, reflectance, cover)
+    over_rows(_fill, grid.shape[0], world, lattice, span, true.shape, side, (reflectance, cover))
     step = max(round(_OFFSET_M / resolution_m), 1)
     offset = np.empty((2, -(-grid.shape[0] // step), -(-grid.shape[1] // step)), dtype=np.float32)
-    _fill_offset(posts.height, lattice, span, float(step), offset)
+    over_rows(_fill_offset, offset.shape[1], posts.height, lattice, span, float(step), offset)
     return MapTruth(
         grid=grid,
         reflectance=reflectance,

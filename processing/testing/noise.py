@@ -54,7 +54,8 @@ def smooth_noise(x: float, y: float, seed: int) -> float:
     v = v * v * (3.0 - 2.0 * v)
     top = chance(i, j, seed) * (1.0 - u) + chance(i + 1, j, seed) * u
     bottom = chance(i, j + 1, seed) * (1.0 - u) + chance(i + 1, j + 1, seed) * u
-    return 2.0 * (top * (1.0 - v) + bottom * v) - 1.0
+    value: float = 2.0 * (top * (1.0 - v) + bottom * v) - 1.0
+    return value
 
 
 @compiled

@@ -13,10 +13,9 @@ import numpy.typing as npt
 import rasterio
 from affine import Affine
 from egm96 import undulation
-from numba import prange
 from rasterio.crs import CRS
 
-from processing.testing.compiled import compiled, compiled_parallel
+from processing.testing.compiled import compiled, over_rows
 from processing.testing.noise import chance, fractal_noise, ridged_noise, smooth_noise
 
 Array = npt.NDArray[np.float64]
@@ -157,16 +156,16 @@ def _post(x: float, y: float, seed: int) -> tuple[float, float, float]:
     return land, _site_score(x, y, seed, 0, _TOWN_RADIUS)[0], water
 
 
-@compiled_parallel
-def _fill(north: int, west: int, seed: int, elevation: Elevations, town: Elevations, lake: Elevations) -> None:
-    for row in prange(elevation.shape[0]):
+@compiled
+def _fill(
+    start: int, stop: int, corner: tuple[int, int], seed: int, elevation: Elevations, town: Elevations, lake: Elevations
+) -> None:
+    north, west = corner
+    for row in range(start, stop):
         for col in range(elevation.shape[1]):
             x = ((west + col) / 3600.0 - ORIGIN[0]) * METRES_PER_DEGREE[0]
             y = ((north - row) / 3600.0 - ORIGIN[1]) * METRES_PER_DEGREE[1]
-            post = _post(x, y, seed)
-            elevation[row, col] = post[0]
-            town[row, col] = post[1]
-            lake[row, col] = post[2]
+            elevation[row, col], town[row, col], lake[row, col] = _post(x, y, seed)
 
 
 def raise_posts(bounds: tuple[float, float, float, float], seed: int) -> Posts:
@@ -182,7 +181,7 @@ def raise_posts(bounds: tuple[float, float, float, float], seed: int) -> Posts:
     west, north = int(np.floor(bounds[0] * 3600)), int(np.ceil(bounds[3] * 3600))
     shape = (north - int(np.floor(bounds[1] * 3600)) + 1, int(np.ceil(bounds[2] * 3600)) - west + 1)
     elevation, town, lake = (np.empty(shape, dtype=np.float32) for _ in range(3))
-    _fill(north, west, seed, elevation, town, lake)
+    over_rows(_fill, shape[0], (north, west), seed, elevation, town, lake)
     # The mosaic's posts keep the precision of the files: centimetres, as real DEMs have at best.
     np.round(elevation, 2, out=elevation)
     lat = (north - np.arange(shape[0])) / 3600.0

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import prange
 from scipy.special import erf
 
 from processing.testing.camera_kernel import CameraState, frame_at, intersect, look_at
-from processing.testing.compiled import compiled, compiled_inline, compiled_parallel
+from processing.testing.compiled import compiled, compiled_inline, over_rows
 from processing.testing.instruments import DetectorLine
 from processing.testing.noise import bell
 from processing.testing.relief import POSTS_PER_DEGREE, Posts
@@ -37,21 +36,18 @@ class Rays(NamedTuple):
 
 
 @compiled
-def _trace_line(state: CameraState, lines: Array, samples: Array, origin: Array, rays: Rays, i: int) -> None:
-    frame = frame_at(state, look_at(state, lines[i], 0.0)[0])
-    for j in range(samples.size):
-        _, ux, uy = look_at(state, lines[i], samples[j])
-        for k in range(3):
-            lon, lat = intersect(frame, ux, uy, rays.heights[k])
-            rays.row[i, j, k] = (origin[0] - lat) * POSTS_PER_DEGREE
-            rays.col[i, j, k] = (lon - origin[1]) * POSTS_PER_DEGREE
-
-
-@compiled_parallel
-def trace(state: CameraState, lines: Array, samples: Array, origin: Array, rays: Rays) -> None:
+def _trace(
+    start: int, stop: int, state: CameraState, lines: Array, samples: Array, origin: tuple[float, float], rays: Rays
+) -> None:
     """Exact rays of every line at the sample nodes; ``origin`` is the latitude and longitude of post (0, 0)."""
-    for i in prange(lines.size):
-        _trace_line(state, lines, samples, origin, rays, i)
+    for i in range(start, stop):
+        frame = frame_at(state, look_at(state, lines[i], 0.0)[0])
+        for j in range(samples.size):
+            _, ux, uy = look_at(state, lines[i], samples[j])
+            for k in range(3):
+                lon, lat = intersect(frame, ux, uy, rays.heights[k])
+                rays.row[i, j, k] = (origin[0] - lat) * POSTS_PER_DEGREE
+                rays.col[i, j, k] = (lon - origin[1]) * POSTS_PER_DEGREE
 
 
 @compiled_inline
@@ -114,80 +110,69 @@ def meet_surface(
 
 
 @compiled
-def _expose_line(world: World, rays: Rays, light: npt.NDArray[np.float32], line: int) -> None:
+def _expose(
+    start: int,
+    stop: int,
+    world: World,
+    rays: Rays,
+    light: npt.NDArray[np.float32],
+    cover: npt.NDArray[np.uint8],
+) -> None:
+    """Reflectance times the cosine of the sun's zenith angle, and cover, at every ground point.
+
+    ``light``: (bands, lines, points); ``cover``: (lines, points).
+    """
     height, layers, clouds, spectra, air, setting, seed = world
     rows, cols, heights = rays
-    bands, _, points = light.shape
-    reflectance = np.empty(bands)
+    reflectance = np.empty(light.shape[0])
     span = (heights[1], heights[2] - heights[1])
-    reached = heights[1]
-    for j in range(points):
-        node = j // _STRIDE
-        row, col, reached = meet_surface(
-            height, rows, cols, span, (line, node, (j - node * _STRIDE) / _STRIDE), reached
-        )
-        _, cos_sun = look_at_ground(layers, clouds, spectra, air, setting, seed, (row, col, reached), reflectance)
-        for band in range(bands):
-            light[band, line, j] = reflectance[band] * cos_sun
-
-
-@compiled_parallel
-def expose(world: World, rays: Rays, light: npt.NDArray[np.float32]) -> None:
-    """Reflectance times the cosine of the sun's zenith angle at every ground point, shape (bands, lines, points)."""
-    for line in prange(light.shape[1]):
-        _expose_line(world, rays, light, line)
+    for i in range(start, stop):
+        reached = heights[1]
+        for j in range(light.shape[2]):
+            node = j // _STRIDE
+            place = (i, node, (j - node * _STRIDE) / _STRIDE)
+            row, col, reached = meet_surface(height, rows, cols, span, place, reached)
+            cover[i, j], cos_sun = look_at_ground(
+                layers, clouds, spectra, air, setting, seed, (row, col, reached), reflectance
+            )
+            for band in range(light.shape[0]):
+                light[band, i, j] = reflectance[band] * cos_sun
 
 
 @compiled
-def _detect_line(
+def _detect(
+    start: int,
+    stop: int,
     light: npt.NDArray[np.float32],
     weights: Array,
     response: Array,
-    line: int,
-    noise_line: int,
-    seed: int,
+    noise: tuple[int, int],
     counts: Counts,
 ) -> None:
+    """Gather light through the point-spread function and count it.
+
+    ``response`` rows per band: counts per unit of light, read noise, shot noise, saturation count. ``noise``: seed,
+    and the number of the first line, so that the noise does not depend on the blocks.
+    """
     bands, _, samples = counts.shape
     taps = weights.size
     per_pixel = light.shape[2] // (samples + 2 * _REACH)
     column = np.empty(light.shape[2])
-    for band in range(bands):
-        column[:] = 0.0
-        for k in range(taps):
-            for j in range(column.size):
-                column[j] += weights[k] * light[band, line * per_pixel + k, j]
-        gain, read, shot, full = response[band, 0], response[band, 1], response[band, 2], response[band, 3]
-        for j in range(samples):
-            total = 0.0
+    for line in range(start, stop):
+        for band in range(bands):
+            column[:] = 0.0
             for k in range(taps):
-                total += weights[k] * column[j * per_pixel + k]
-            mean = total * gain
-            noisy = mean + np.sqrt(read * read + shot * mean) * bell(noise_line, j, seed + band)
-            # 0 means nodata: a pixel that was seen is never below 1.
-            counts[band, line, j] = np.uint16(min(max(np.round(noisy), 1.0), full))
-
-
-@compiled
-def _classify_line(world: World, rays: Rays, cover: npt.NDArray[np.uint8], line: int) -> None:
-    height, layers, clouds, spectra, air, setting, seed = world
-    rows, cols, heights = rays
-    reflectance = np.empty(spectra.shape[1])
-    span = (heights[1], heights[2] - heights[1])
-    reached = heights[1]
-    for j in range(cover.shape[1]):
-        node = j // _STRIDE
-        place = (line, node, (j - node * _STRIDE) / _STRIDE)
-        row, col, reached = meet_surface(height, rows, cols, span, place, reached)
-        cover[line, j] = look_at_ground(layers, clouds, spectra, air, setting, seed, (row, col, reached), reflectance)[
-            0
-        ]
-
-
-@compiled_parallel
-def _classify(world: World, rays: Rays, cover: npt.NDArray[np.uint8]) -> None:
-    for line in prange(cover.shape[0]):
-        _classify_line(world, rays, cover, line)
+                for j in range(column.size):
+                    column[j] += weights[k] * light[band, line * per_pixel + k, j]
+            gain, read, shot, full = response[band, 0], response[band, 1], response[band, 2], response[band, 3]
+            for j in range(samples):
+                total = 0.0
+                for k in range(taps):
+                    total += weights[k] * column[j * per_pixel + k]
+                mean = total * gain
+                noisy = mean + np.sqrt(read * read + shot * mean) * bell(noise[1] + line, j, noise[0] + band)
+                # 0 means nodata: a pixel that was seen is never below 1.
+                counts[band, line, j] = np.uint16(min(max(np.round(noisy), 1.0), full))
 
 
 def classify(
@@ -195,22 +180,12 @@ def classify(
 ) -> npt.NDArray[np.uint8]:
     """Cover at the middle of every ``stride``-th block of pixels, as the camera sees it."""
     lines, samples = (-(-size // stride) for size in shape)
-    cover = np.empty((lines, samples), dtype=np.uint8)
     seen = (np.arange(lines, dtype=np.float64) + 0.5) * stride
-    _classify(world, trace_block(state, posts, seen, 0.5 * stride, samples, stride), cover)
+    rays = trace_block(state, posts, seen, 0.5 * stride, samples, stride)
+    light = np.empty((world.spectra.shape[1], lines, samples), dtype=np.float32)
+    cover = np.empty((lines, samples), dtype=np.uint8)
+    over_rows(_expose, lines, world, rays, light, cover)
     return cover
-
-
-@compiled_parallel
-def detect(
-    light: npt.NDArray[np.float32], weights: Array, response: Array, first_line: int, seed: int, counts: Counts
-) -> None:
-    """Gather light through the point-spread function and count it.
-
-    ``response`` rows per band: counts per unit of light, read noise, shot noise, saturation count.
-    """
-    for line in prange(counts.shape[1]):
-        _detect_line(light, weights, response, line, first_line + line, seed, counts)
 
 
 def psf_weights(sigma_px: float, subsamples: int) -> Array:
@@ -234,8 +209,8 @@ def trace_block(
         heights=np.linspace(low, high, 3),
     )
     samples = first_sample + spacing * _STRIDE * np.arange(nodes, dtype=np.float64)
-    origin = np.array([posts.north / POSTS_PER_DEGREE, posts.west / POSTS_PER_DEGREE])
-    trace(state, lines, samples, origin, rays)
+    origin = (posts.north / POSTS_PER_DEGREE, posts.west / POSTS_PER_DEGREE)
+    over_rows(_trace, lines.size, state, lines, samples, origin, rays)
     return rays
 
 
@@ -293,9 +268,9 @@ def render(
         seen = first - _REACH + (np.arange(density * (block + 2 * _REACH)) + 0.5) / density
         rays = trace_block(state, posts, seen, 0.5 / density - _REACH, points, 1 / density)
         light = np.empty((len(array.bands), seen.size, points), dtype=np.float32)
-        expose(world, rays, light)
+        over_rows(_expose, seen.size, world, rays, light, np.empty(light.shape[1:], dtype=np.uint8))
         detected = np.empty((len(array.bands), block, samples), dtype=np.uint16)
-        detect(light, weights, response, first, seed, detected)
+        over_rows(_detect, block, light, weights, response, (seed, first), detected)
         counts[:, first : first + block] = detected
         progress(first + block, lines)
     return counts

@@ -2,19 +2,18 @@
 
 import numpy as np
 import numpy.typing as npt
-from numba import prange
 
 from processing.model.sensor_model import SensorModel
-from processing.testing.compiled import compiled_parallel
+from processing.testing.compiled import compiled, over_rows
 from processing.testing.relief import POSTS_PER_DEGREE, Posts
 from processing.testing.world import height_at
 
 Array = npt.NDArray[np.float64]
 
 
-@compiled_parallel
-def _sample(height: Array, row: Array, col: Array, result: Array) -> None:
-    for i in prange(row.size):
+@compiled
+def _sample(start: int, stop: int, height: Array, row: Array, col: Array, result: Array) -> None:
+    for i in range(start, stop):
         result[i] = height_at(height, row[i], col[i])
 
 
@@ -24,7 +23,7 @@ def surface_height(posts: Posts, lon: npt.ArrayLike, lat: npt.ArrayLike) -> Arra
     result = np.empty(lon.size)
     row = (posts.north / POSTS_PER_DEGREE - lat.ravel()) * POSTS_PER_DEGREE
     col = (lon.ravel() - posts.west / POSTS_PER_DEGREE) * POSTS_PER_DEGREE
-    _sample(posts.height, row, col, result)
+    over_rows(_sample, result.size, posts.height, row, col, result)
     return result.reshape(lon.shape)
 
 

@@ -1,11 +1,16 @@
 """Keeps the truth of a package beside it: rasters, exact pairs of ground and image points, and the camera.
 
-``truth.json`` states, under ``groups`` by detector group: ``shape`` (lines, samples), ``grid`` (crs, transform a-f,
-shape), ``bands`` (gain, solar irradiance, in band order), ``bias_px`` (where the nominal camera puts a ground point,
-minus where the image has it: mean, and spread over the image, of line and sample), ``jitter_px`` (RMS), ``rpc_fit_px``
-(of the delivered RPC against the nominal camera), ``camera`` (the nominal one), ``files``, and ``cover_percent`` by
-class. Top level: ``sensor``, ``mission``, ``package``, ``seed``, ``acquisition`` (time, orbit, roll, pitch, sun,
-pointing errors), ``classes`` (name to code; ``clear_land`` lists the codes that are clear land).
+``truth.json`` states, under ``groups`` by detector group: ``shape`` (lines, samples), ``resolution_m``, ``grid`` (crs,
+transform a-f, shape), ``bands`` (name, label, counts_per_radiance, esun; in the order of the rasters), ``bias_px``
+(where the nominal camera puts a ground point minus where the image has it: mean, and spread over the image, of line
+and sample), ``jitter_px`` (RMS), ``rpc_fit_px`` (of the delivered RPC against the nominal camera), ``relief_m``,
+``cover_percent`` by class, ``camera`` (the nominal one) and ``files``. At the top: ``sensor``, ``mission``,
+``package``, ``tle``, ``acquisition`` (time, orbit, roll, pitch, sun, pointing errors, seed), ``classes`` (name to
+code) and ``clear_land`` (the codes that are).
+
+``files`` of a group, all GeoTIFF in EPSG:32643: ``reflectance`` (uint16 times the file's scale, 0 where not seen),
+``cover`` (class codes, 0 where not seen) and ``offset`` (columns and rows, in pixels of the grid, from a product's
+pixel to the place whose light it holds, because the constant pointing error is not known to the product's maker).
 """
 
 import csv
@@ -122,10 +127,15 @@ def describe_group(
         "shape": list(exposure.shape),
         "resolution_m": truth.grid.resolution_m,
         "grid": {"crs": CRS, "transform": list(truth.grid.transform)[:6], "shape": list(truth.grid.shape)},
-        "bands": {
-            band.name: {"counts_per_radiance": band.counts_per_radiance, "esun": band.esun, "label": band.label}
+        "bands": [
+            {
+                "name": band.name,
+                "label": band.label,
+                "counts_per_radiance": band.counts_per_radiance,
+                "esun": band.esun,
+            }
             for band in exposure.array.bands
-        },
+        ],
         "bias_px": {
             "line": float(miss[:, 0].mean()),
             "sample": float(miss[:, 1].mean()),
