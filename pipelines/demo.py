@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,22 +97,26 @@ class DemoResult(BaseModel):
         return not self.shortcomings
 
 
-def run_demo(home: Path | None, *, report: Report, say: Callable[[str], object]) -> DemoResult:
+def run_demo(
+    home: Path | None, *, report: Report, say: Callable[[str], object], passes: Sequence[Pass] = PASSES
+) -> DemoResult:
     """Simulate, process, derive, catalogue, measure.
 
     Parameters
     ----------
     home
         Installation to work in; None: the one of the surroundings. Deliveries and truth go to ``home/demo``.
+    passes
+        What to simulate; a broken copy of the last one's package is added.
     report, say
         Where progress and single lines for a person go.
     """
     started = time.monotonic()
     place = Home.resolve(home)
     prepare_prefect(place.prefect)
-    say(f"simulating a delivery of {len(PASSES)} satellites near Almaty, with its truth")
+    say(f"simulating a delivery of {len(passes)} satellites near Almaty, with its truth")
     with server_starting():
-        simulated = [_simulated(place, planned, report) for planned in PASSES]
+        simulated = [_simulated(place, planned, report) for planned in passes]
         requests = [_request(place, package, delivery.dem) for delivery in simulated for package in delivery.packages]
         requests.append(_request(place, _broken_copy(place, simulated[-1].packages[0]), simulated[-1].dem))
     simulation_seconds = time.monotonic() - started
