@@ -277,5 +277,5 @@ def map_truth(
         reflectance=reflectance,
         cover=cover,
         offset=offset,
-        offset_transform=grid.transform * Affine.scale(step),
+        offset_transform=grid.transform @ Affine.scale(step),
     )
