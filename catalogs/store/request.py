@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import shapely
+from shapely import LineString
 from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
@@ -107,8 +108,16 @@ def _bad_box(bbox: Sequence[float]) -> BadInput:
 
 
 def bbox_geometry(bbox: Sequence[float]) -> BaseGeometry:
-    """A bbox as a polygon, or two."""
-    return shapely.union_all([shapely.box(*box) for box in boxes(bbox)])
+    """A bbox as a geometry: a polygon, or two; a line or a point where it has no height or width."""
+    parts = [_box(*box) for box in boxes(bbox)]
+    return parts[0] if len(parts) == 1 else shapely.union_all(parts)
+
+
+def _box(west: float, south: float, east: float, north: float) -> BaseGeometry:
+    if west < east and south < north:
+        return shapely.box(west, south, east, north)
+    # A box of no area is no valid polygon, and GEOS would lose it.
+    return shapely.Point(west, south) if west == east and south == north else LineString([(west, south), (east, north)])
 
 
 def geometry(value: dict[str, Any]) -> BaseGeometry:

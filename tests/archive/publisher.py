@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from processing.archive import durable, write
+from processing.model.image import OrthoImage
 from tests.archive import synthetic
 
 KILL_AFTER_S = 0.03
@@ -30,6 +31,11 @@ STAGES = {
 }
 
 
+def scene(stage: str = "") -> OrthoImage:
+    """What a job publishes: small, but for the one that must be caught at work."""
+    return synthetic.scene((700, 900) if stage == "while writing pixels" else (120, 150))
+
+
 def die(*_: Any, **__: Any) -> None:
     """End as a process ends that gets no chance to clean up."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -37,7 +43,7 @@ def die(*_: Any, **__: Any) -> None:
 
 def work(home: Path, stage: str, written: int) -> str:
     """Publish, and say so in the pipe when pixels are written; returns the record."""
-    draft, image = synthetic.draft(), synthetic.scene()
+    draft, image = synthetic.draft(), scene(stage)
     if stage == "before the exchange":  # happens only where an earlier revision is there
         write.publish_product(home, draft, [image])
         draft = synthetic.draft(lineage=synthetic.lineage(resampling="lanczos"))

@@ -20,7 +20,7 @@ from processing.archive.write import published as published_product
 from processing.model.errors import BadInput, Conflict, Defect, Retryable
 from processing.model.product import Product
 from tests.archive import synthetic
-from tests.archive.publisher import STAGES
+from tests.archive.publisher import STAGES, scene
 
 COLLECTION, ITEM = "kazeosat-1-l1c", "KZ1_20260424T052011_00000000_L1C"
 PUBLISHER = Path(__file__).with_name("publisher.py")
@@ -121,16 +121,16 @@ def test_a_new_revision_takes_over_and_the_old_store_stays(tmp_path):
 
 def test_pixels_do_not_depend_on_how_they_were_computed(tmp_path):
     """More than one shard, and an edge that is not a whole one; other chunks, other workers, other processes."""
-    shape = (2520, 510)
+    shape = (2510, 130)
     names = ("pan",)
     draft = synthetic.draft(names, visual=("pan",))
     stores = []
     for number, (scheduler, workers, chunks) in enumerate(
         [
-            ("synchronous", 1, (2500, 510)),
-            ("threads", 2, (700, 130)),
-            ("threads", 5, (2520, 100)),
-            ("processes", 1, (1300, 255)),
+            ("synchronous", 1, (2500, 130)),
+            ("threads", 2, (700, 60)),
+            ("threads", 5, (2510, 33)),
+            ("processes", 1, (1300, 65)),
         ]
     ):
         image = synthetic.image(
@@ -232,7 +232,7 @@ def test_killed_at_any_step_it_is_all_or_nothing(ended, stage):
     draft = synthetic.draft()
     if stage == "before the exchange":
         draft = synthetic.draft(lineage=synthetic.lineage(resampling="lanczos"))
-    product = publish_product(home, draft, [synthetic.scene()])
+    product = publish_product(home, draft, [scene(stage)])
     assert_whole(home)
     assert product == published_product(home, COLLECTION, ITEM)
     assert open_product(home / product.archive_href).red.mean().compute() > 0
