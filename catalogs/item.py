@@ -13,7 +13,7 @@ from pystac import Asset, Item, Link, RelType
 from catalogs import bands, extensions
 from catalogs.render import renders
 from configs.schema import MissionConfig, RecipeConfig, SensorConfig
-from processing.archive.layout import ITEM, MANIFEST
+from processing.archive.layout import COLLECTION, ITEM, MANIFEST
 from processing.model.product import Product, StoredBand, StoredFile
 
 _SHA256_MULTIHASH = "1220"
@@ -50,7 +50,7 @@ def to_item(product: Product, mission: MissionConfig, sensor: SensorConfig, reci
         collection=product.collection,
         assets={key: Asset.from_dict(asset) for key, asset in assets.items()},
     )
-    item.add_link(Link(RelType.COLLECTION, "../collection.json", "application/json"))
+    item.add_link(Link(RelType.COLLECTION, f"../{COLLECTION}", "application/json"))
     for parent in product.parents:
         item.add_link(Link(RelType.DERIVED_FROM, f"../../{parent}/{ITEM}", "application/geo+json"))
     return item.to_dict(include_self_link=False, transform_hrefs=False)

@@ -1,7 +1,6 @@
 """Products into the catalogue, and questions to it."""
 
 import json
-import os
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from catalogs.validate import validate_item
 from configs.registry import Registry
 from configs.settings import Home
 from pipelines.outcomes import ItemLink
-from processing.archive.layout import ITEM, ProductPaths
+from processing.archive.durable import write_file
+from processing.archive.layout import COLLECTION, ITEM, ProductPaths
 from processing.archive.write import published
 from processing.model.errors import BadInput, Defect
 from processing.model.product import Product
@@ -34,6 +34,7 @@ def catalogue_product(product: Product, home: Home, registry: Registry) -> ItemL
     with closing(open_store(home.catalogue)) as store:
         store.put_collection(to_collection(mission, sensor, recipe))
         store.put_item(item)
+        _write_json(path.parent.parent / COLLECTION, store.get_collection(product.collection))
     return ItemLink(collection=product.collection, id=product.id, href=str(path))
 
 
@@ -111,8 +112,6 @@ def search_items(
     return {"type": "FeatureCollection", "features": items, "numberReturned": len(items)}
 
 
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    """Replace a file in one step: a reader sees the old one or the new one."""
-    partial = path.with_name(f".{path.name}-{os.getpid()}")
-    partial.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+def _write_json(path: Path, document: dict[str, Any] | None) -> None:
+    """Replace a file in one step, durably: a reader sees the old one or the new one, a power cut too."""
+    write_file(path, (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode())

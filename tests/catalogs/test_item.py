@@ -146,6 +146,14 @@ def test_a_derived_item_names_its_parent(archived):
     assert item["properties"]["processing:expression"]["expression"] == {"ndvi": "(nir - red) / (nir + red)"}
 
 
+def test_an_item_leads_to_its_collection(archived):
+    folder = archived.home / "products" / archived.l1c.collection
+    (folder / "collection.json").write_text(json.dumps(collected(archived, "l1c")))
+    (folder / archived.l1c.id / "item.json").write_text(json.dumps(described(archived, archived.l1c)))
+    loaded = pystac.Item.from_file(folder / archived.l1c.id / "item.json")
+    assert loaded.get_collection().id == archived.l1c.collection
+
+
 def test_renders_speak_of_stored_numbers(archived):
     true_colour = described(archived, archived.l1c)["properties"]["renders"]["true-colour"]
     assert true_colour["assets"] == ["red", "green", "blue"]
