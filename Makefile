@@ -44,6 +44,8 @@ $(READY): requirements.lock pyproject.toml .python-version | $(UV)
 		|| $(UV) venv --quiet --no-project .venv --python '>=$(WANTED)' --no-python-downloads
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
+	@echo 'compiling the kernels, once'
+	@$(BIN)/python -m pipelines.warm
 	@touch $@
 
 lock: $(READY)  ## requirements.lock again, after a change of dependencies in pyproject.toml

@@ -31,6 +31,7 @@ LIMIT_TOA_PERCENT = 1.0
 LIMIT_NDVI = 0.01
 """Median error. Single pixels also carry the sensor's noise."""
 SEED = 1
+_OTHER_BYTES = ". Another version of the simulator worked here: give --home another folder, or remove this one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +217,7 @@ def _shortcomings(outcomes: list[PackageOutcome], products: list[DemoProduct]) -
     """What the demo promises and did not keep, in words."""
     found = [
         f"{Path(outcome.package).name} ended as {outcome.outcome}: {outcome.message}"
+        + (_OTHER_BYTES if "id.conflict" in outcome.reasons else "")
         for outcome in outcomes[:-1]
         if outcome.outcome is not Outcome.PUBLISHED
     ]
