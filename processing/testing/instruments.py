@@ -47,8 +47,8 @@ class DetectorLine:
     """Line and sample by which the image's middle misses the target: arrays never cover quite the same ground."""
     subsamples: int
     """Ground points per pixel and axis that the image is made from; the point-spread function gathers more."""
-    truth_subsamples: int
-    """Ground points per pixel and axis of the truth's map."""
+    truth_points: int
+    """Ground points per pixel of the truth's map."""
     psf_sigma_px: float
     """Standard deviation of the optics' Gaussian, px; the detector's square pixel comes on top."""
 
@@ -150,7 +150,7 @@ INSTRUMENTS = {
                 first_column=437,
                 offset_px=(0.0, 0.0),
                 subsamples=2,
-                truth_subsamples=3,
+                truth_points=5,
                 psf_sigma_px=0.32,
             ),
             DetectorLine(
@@ -163,7 +163,7 @@ INSTRUMENTS = {
                 first_column=1744,
                 offset_px=(0.50, 1.34),
                 subsamples=1,
-                truth_subsamples=2,
+                truth_points=2,
                 psf_sigma_px=0.38,
             ),
         ),
@@ -194,7 +194,7 @@ INSTRUMENTS = {
                 first_column=1201,
                 offset_px=(0.0, 0.0),
                 subsamples=2,
-                truth_subsamples=3,
+                truth_points=5,
                 psf_sigma_px=0.32,
             ),
         ),

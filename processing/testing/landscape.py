@@ -155,7 +155,8 @@ def _field(x: float, y: float, sun: tuple[float, float, float], seed: int) -> Gr
     crop = int(_CROPS[int(chance(number, band, seed + 106) * 12)])
     soil = _M_DARK if chance(number, band, seed + 107) < 0.6 else _M_LIGHT
     patchy = smooth_noise(x / 47.0, y / 47.0, seed + 108)
-    rows = np.abs((u / (3.1 + 2.4 * chance(number, band, seed + 109))) % 1.0 - 0.5) - 0.25
+    furrow = u / (3.1 + 2.4 * chance(number, band, seed + 109))
+    rows = abs(furrow - np.floor(furrow) - 0.5) - 0.25
     share = 0.13 + 0.11 * patchy + 0.16 * rows
     tone = 0.92 + 0.16 * chance(number, band, seed + 110)
     return _FIELD, crop, soil, max(share, 0.0), tone * (1.0 + 0.05 * grain + 0.05 * patchy), False
@@ -215,7 +216,7 @@ def ground_at(x: float, y: float, scores: tuple[float, ...], sun: tuple[float, f
             return _WATER, _M_LAKE, _M_RIVER, min(max(0.35 - lake, 0.0), 0.3), 1.0 + 0.05 * ripple, False
         return _GRASS, _M_GRAVEL if lake > -0.03 else _M_LUSH, _M_DRY, 0.3, 1.0 + 0.1 * ripple, False
     aside = 99.0
-    number = int(np.round((x - RIVER_OFFSET) / RIVER_SPACING))
+    number = int(np.floor((x - RIVER_OFFSET) / RIVER_SPACING + 0.5))
     if abs(x - RIVER_OFFSET - number * RIVER_SPACING) < RIVER_REACH:
         aside = abs(x - river_x(number, y)) + 2.0 * ripple
     if aside < 16.0 and snow < 0.9:

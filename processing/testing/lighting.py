@@ -10,12 +10,14 @@ from processing.testing.relief import METRES_PER_DEGREE, ORIGIN, POSTS_PER_DEGRE
 Array = npt.NDArray[np.float64]
 Layers = npt.NDArray[np.float32]
 
-DIRECT, SKY, COS_SUN, TOWN, LAKE, CULTIVATED, FOREST, ROCK, SNOW = range(9)
-"""Layers at the posts. The first three are light (they differ between acquisitions), the others scores that are
-positive where a cover lies; all are interpolated bilinearly, so that light and cover are smooth on the ground."""
+DIRECT, SKY, COS_SUN, TOWN, LAKE, CULTIVATED, FOREST, ROCK, SNOW, AIR = range(10)
+"""Layers at the posts. The first three are light (they differ between acquisitions), the next six scores that are
+positive where a cover lies; all are interpolated bilinearly, so that light and cover are smooth on the ground. ``AIR``
+is the share of the air that lies above: exp(-height / 8 km)."""
 
 _POST_METRES = (METRES_PER_DEGREE[0] / POSTS_PER_DEGREE, METRES_PER_DEGREE[1] / POSTS_PER_DEGREE)
 _SNOW_LINE = 2450.0
+_SCALE_HEIGHT = 8000.0
 _PENUMBRA = 0.012
 """Height over distance by which the sun clears a ridge whole: the sun's disc, widened for the posts' spacing."""
 
@@ -108,8 +110,9 @@ def _cover(start: int, stop: int, height: Array, corner: tuple[float, float], se
 
 
 def grow_cover(posts: Posts, seed: int) -> Layers:
-    """Layers of the posts with the cover scores filled and the light left at zero, shape (rows, cols, 9)."""
-    layers = np.zeros((*posts.height.shape, 9), dtype=np.float32)
+    """Layers of the posts with the cover scores filled and the light left at zero, shape (rows, cols, 10)."""
+    layers = np.zeros((*posts.height.shape, 10), dtype=np.float32)
+    layers[..., AIR] = np.exp(-posts.height / _SCALE_HEIGHT)
     layers[..., TOWN] = posts.town
     layers[..., LAKE] = posts.lake
     corner = (float(posts.north), float(posts.west))

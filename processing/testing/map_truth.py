@@ -10,11 +10,11 @@ from pyproj import Transformer
 
 from processing.model.sensor_model import SensorModel
 from processing.testing.camera import Pushbroom
-from processing.testing.compiled import compiled, over_rows
+from processing.testing.compiled import compiled, compiled_inline, over_rows
 from processing.testing.materials import Cover
 from processing.testing.relief import POSTS_PER_DEGREE, Posts
 from processing.testing.surface import seen_on_surface
-from processing.testing.world import World, height_at, look_at_ground
+from processing.testing.world import World, height_at, look_at_ground, weather_at
 
 Array = npt.NDArray[np.float64]
 
@@ -131,7 +131,7 @@ def _lattice(
     )
 
 
-@compiled
+@compiled_inline
 def _at(nodes: Array, y: float, x: float) -> float:
     """Bilinear value of a 2-D lattice at a map pixel position."""
     fy, fx = y / _NODE_PX, x / _NODE_PX
@@ -142,7 +142,7 @@ def _at(nodes: Array, y: float, x: float) -> float:
     return float(top * (1 - v) + bottom * v)
 
 
-@compiled
+@compiled_inline
 def _at_height(nodes: Array, y: float, x: float, z: float) -> float:
     """Value of a lattice with three heights: parabolic in z = -1, 0, 1."""
     fy, fx = y / _NODE_PX, x / _NODE_PX
@@ -166,7 +166,7 @@ def _fill(
     lattice: Lattice,
     span: tuple[float, float],
     image: tuple[int, int],
-    side: int,
+    points: Array,
     result: tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]],
 ) -> None:
     """Reflectance and cover of map rows; ``image`` is the shape of the true image."""
@@ -174,10 +174,11 @@ def _fill(
     rows, cols, lines, samples = lattice[0], lattice[1], lattice[2], lattice[3]
     reflectance, cover = result
     bands = reflectance.shape[0]
-    seen, total = np.empty(bands), np.empty(bands)
+    seen, total, mixed = np.empty(bands), np.empty(bands), np.empty(layers.shape[2], dtype=np.float32)
     for i in range(start, stop):
         for j in range(cover.shape[1]):
-            middle = height_at(height, _at(rows, i + 0.5, j + 0.5), _at(cols, i + 0.5, j + 0.5))
+            middle_row, middle_col = _at(rows, i + 0.5, j + 0.5), _at(cols, i + 0.5, j + 0.5)
+            middle = height_at(height, middle_row, middle_col)
             z = (middle - span[0]) / span[1]
             line, sample = _at_height(lines, i + 0.5, j + 0.5, z), _at_height(samples, i + 0.5, j + 0.5, z)
             if not (0.0 <= line <= image[0] and 0.0 <= sample <= image[1]):
@@ -186,19 +187,18 @@ def _fill(
                 continue
             total[:] = 0.0
             found = 0
-            for part in range(side * side):
-                y, x = i + (part // side + 0.5) / side, j + (part % side + 0.5) / side
-                row, col = _at(rows, y, x), _at(cols, y, x)
-                place = (row, col, height_at(height, row, col))
-                kind, _ = look_at_ground(layers, clouds, spectra, air, setting, seed, place, seen)
-                # Cloud or shadow in a part of a pixel makes the pixel that; the lower code ranks first.
-                hidden = kind >= _CLOUD and (found < _CLOUD or kind < found)
-                if hidden or (part == side * side // 2 and found < _CLOUD):
-                    found = kind
+            weather = weather_at(clouds, setting, (middle_row, middle_col, middle))
+            for point in range(points.shape[0]):
+                y, x = i + points[point, 0], j + points[point, 1]
+                place = (_at(rows, y, x), _at(cols, y, x))
+                kind, _ = look_at_ground(layers, spectra, air, setting, seed, place, weather, seen, mixed)
+                # Shadow in a part of a pixel makes the pixel that; else the point nearest the middle names it.
+                if kind >= _CLOUD or point == points.shape[0] // 2:
+                    found = max(found, kind)
                 for band in range(bands):
                     total[band] += seen[band]
             for band in range(bands):
-                reflectance[band, i, j] = total[band] / (side * side)
+                reflectance[band, i, j] = total[band] / points.shape[0]
             cover[i, j] = found
 
 
@@ -238,13 +238,20 @@ def _fill_offset(
             offset[1, i, j] = (moved_row * cx - moved_col * rx) / determinant
 
 
+def _spread(points: int) -> Array:
+    """Places of points in a pixel, shape (n, 2), 0-1: a rank-1 lattice, no two in one row or column of the pixel."""
+    number = np.arange(points)
+    stride = {1: 1, 2: 1, 3: 2, 5: 2, 8: 3}[points]
+    return (np.stack([number, number * stride % points], axis=1) + 0.5) / points
+
+
 def map_truth(
     world: World,
     posts: Posts,
     cameras: tuple[Pushbroom, Pushbroom, Pushbroom],
     *,
     resolution_m: float,
-    side: int,
+    points: int,
 ) -> MapTruth:
     """Truth of one detector array on the output grid.
 
@@ -258,8 +265,8 @@ def map_truth(
         The true camera, the one with the constant pointing bias only, and the nominal one.
     resolution_m
         Pixel size of the grid, EPSG:32643.
-    side
-        Ground points per pixel and axis whose mean is the pixel.
+    points
+        Ground points per pixel whose mean is the pixel.
     """
     true, biased, nominal = cameras
     grid = plan_grid(true, posts, resolution_m)
@@ -268,7 +275,7 @@ def map_truth(
     span = (float(heights[1]), float(heights[2] - heights[1]))
     reflectance = np.empty((world.spectra.shape[1], *grid.shape), dtype=np.float32)
     cover = np.empty(grid.shape, dtype=np.uint8)
-    over_rows(_fill, grid.shape[0], world, lattice, span, true.shape, side, (reflectance, cover))
+    over_rows(_fill, grid.shape[0], world, lattice, span, true.shape, _spread(points), (reflectance, cover))
     step = max(round(_OFFSET_M / resolution_m), 1)
     offset = np.empty((2, -(-grid.shape[0] // step), -(-grid.shape[1] // step)), dtype=np.float32)
     over_rows(_fill_offset, offset.shape[1], posts.height, lattice, span, float(step), offset)

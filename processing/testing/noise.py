@@ -7,11 +7,10 @@ from processing.testing.compiled import compiled, compiled_inline
 _A = np.uint64(0x9E3779B97F4A7C15)
 _B = np.uint64(0xC2B2AE3D27D4EB4F)
 _C = np.uint64(0x165667B19E3779F9)
-_M1 = np.uint64(0xBF58476D1CE4E5B9)
-_M2 = np.uint64(0x94D049BB133111EB)
-_30 = np.uint64(30)
-_27 = np.uint64(27)
-_31 = np.uint64(31)
+_M = np.uint64(0xD6E8FEB86659FD93)
+_29 = np.uint64(29)
+_32 = np.uint64(32)
+_48 = np.uint64(48)
 _16 = np.uint64(16)
 _LOW16 = np.uint64(0xFFFF)
 _11 = np.uint64(11)
@@ -20,11 +19,13 @@ _UNIT = 1.0 / 9007199254740992.0
 
 @compiled_inline
 def scramble(i: int, j: int, seed: int) -> np.uint64:
-    """64 well-mixed bits of two integers and a seed: the finaliser of splitmix64 (Steele, Lea and Flood 2014)."""
-    h = np.uint64(i) * _A ^ np.uint64(j) * _B ^ np.uint64(seed) * _C
-    h = (h ^ (h >> _30)) * _M1
-    h = (h ^ (h >> _27)) * _M2
-    return h ^ (h >> _31)
+    """64 mixed bits of two integers and a seed: multiplied by odd constants, folded, and mixed once more.
+
+    Less thorough than a generator must be, and enough for a landscape: neighbours do not resemble each other.
+    """
+    h = np.uint64(i) * _A + np.uint64(j) * _B + np.uint64(seed) * _C
+    h = (h ^ (h >> _32)) * _M
+    return h ^ (h >> _29)
 
 
 @compiled_inline
@@ -38,8 +39,7 @@ def chance(i: int, j: int, seed: int) -> float:
 def bell(i: int, j: int, seed: int) -> float:
     """Nearly normal, mean 0 and variance 1: the sum of four uniforms (Irwin-Hall), never beyond 3.5."""
     bits = scramble(i, j, seed)
-    total = (bits & _LOW16) + ((bits >> _16) & _LOW16) + ((bits >> _30 >> np.uint64(2)) & _LOW16)
-    total += bits >> np.uint64(48)
+    total = (bits & _LOW16) + ((bits >> _16) & _LOW16) + ((bits >> _32) & _LOW16) + (bits >> _48)
     deviation: float = (float(total) / 65535.0 - 2.0) * 1.7320508075688772
     return deviation
 

@@ -76,7 +76,7 @@ def river_x(number: int, y: float) -> float:
 @compiled
 def river_number(x: float, y: float) -> int:
     """Number of the nearest river."""
-    guess = int(np.round((x - RIVER_OFFSET) / RIVER_SPACING))
+    guess = int(np.floor((x - RIVER_OFFSET) / RIVER_SPACING + 0.5))
     best, distance = guess, abs(x - river_x(guess, y))
     for number in (guess - 1, guess + 1):
         other = abs(x - river_x(number, y))

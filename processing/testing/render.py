@@ -12,7 +12,7 @@ from processing.testing.compiled import compiled, compiled_inline, over_rows
 from processing.testing.instruments import DetectorLine
 from processing.testing.noise import bell
 from processing.testing.relief import POSTS_PER_DEGREE, Posts
-from processing.testing.world import World, height_at, look_at_ground
+from processing.testing.world import World, height_at, look_at_ground, weather_at
 
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.uint16]
@@ -59,7 +59,7 @@ def _parabola(nodes: Array, line: int, node: int, share: float) -> tuple[float, 
     return middle, 0.5 * (high - low), 0.5 * (high + low) - middle
 
 
-@compiled
+@compiled_inline
 def meet_surface(
     height: Array,
     rows: Array,
@@ -124,16 +124,19 @@ def _expose(
     """
     height, layers, clouds, spectra, air, setting, seed = world
     rows, cols, heights = rays
-    reflectance = np.empty(light.shape[0])
+    reflectance, mixed = np.empty(light.shape[0]), np.empty(layers.shape[2], dtype=np.float32)
     span = (heights[1], heights[2] - heights[1])
     for i in range(start, stop):
-        reached = heights[1]
+        reached, last = heights[1], heights[1]
         for j in range(light.shape[2]):
             node = j // _STRIDE
             place = (i, node, (j - node * _STRIDE) / _STRIDE)
-            row, col, reached = meet_surface(height, rows, cols, span, place, reached)
+            # The land goes on as it went: a good first guess of the height.
+            guess, last = 2.0 * reached - last, reached
+            row, col, reached = meet_surface(height, rows, cols, span, place, guess)
+            weather = weather_at(clouds, setting, (row, col, reached))
             cover[i, j], cos_sun = look_at_ground(
-                layers, clouds, spectra, air, setting, seed, (row, col, reached), reflectance
+                layers, spectra, air, setting, seed, (row, col), weather, reflectance, mixed
             )
             for band in range(light.shape[0]):
                 light[band, i, j] = reflectance[band] * cos_sun
@@ -172,7 +175,7 @@ def _detect(
                 mean = total * gain
                 noisy = mean + np.sqrt(read * read + shot * mean) * bell(noise[1] + line, j, noise[0] + band)
                 # 0 means nodata: a pixel that was seen is never below 1.
-                counts[band, line, j] = np.uint16(min(max(np.round(noisy), 1.0), full))
+                counts[band, line, j] = np.uint16(min(max(np.floor(noisy + 0.5), 1.0), full))
 
 
 def classify(

@@ -264,7 +264,7 @@ def _expose(
     )
     meter.tell(0.6, f"mapping the truth of {group}")
     cameras = (true, acquisition.biased(group), nominal)
-    mapped = map_truth(world, posts, cameras, resolution_m=array.resolution_m, side=array.truth_subsamples)
+    mapped = map_truth(world, posts, cameras, resolution_m=array.resolution_m, points=array.truth_points)
     exposure = _described(array, instrument, acquisition, posts, counts, mask_polygons(world, posts, true))
     meter.tell(0.9, f"writing the truth of {group}")
     files = write_map_truth(truth_folder, group, mapped)

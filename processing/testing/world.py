@@ -7,10 +7,11 @@ import numpy.typing as npt
 
 from processing.testing.acquisition import Acquisition
 from processing.testing.clouds import cloud_height, form_clouds, opacity_at
-from processing.testing.compiled import compiled, compiled_inline
+from processing.testing.compiled import compiled_inline
 from processing.testing.instruments import SpectralBand
 from processing.testing.landscape import ground_at
 from processing.testing.lighting import (
+    AIR,
     COS_SUN,
     CULTIVATED,
     DIRECT,
@@ -33,7 +34,6 @@ _CLOUD = int(Cover.CLOUD)
 _CLOUD_SHADOW = int(Cover.CLOUD_SHADOW)
 _TERRAIN_SHADOW = int(Cover.TERRAIN_SHADOW)
 _M_CLOUD = int(Material.CLOUD)
-_SCALE_HEIGHT = 8000.0
 _DEEPEST_SHADE = 0.88
 """Share of the direct light an opaque cloud takes."""
 _UNDER_EAVES = 0.12
@@ -48,7 +48,7 @@ class World(NamedTuple):
     height: Array
     """(rows, cols) of the posts, above the ellipsoid, m."""
     layers: Layers
-    """(rows, cols, 9), see :mod:`processing.testing.lighting`."""
+    """(rows, cols, 10), see :mod:`processing.testing.lighting`."""
     clouds: npt.NDArray[np.float32]
     """Opacity raster of the cloud layer, see :mod:`processing.testing.clouds`."""
     spectra: Array
@@ -76,13 +76,15 @@ def height_at(height: Array, row: float, col: float) -> float:
 
 
 @compiled_inline
-def _layer(layers: Layers, i: int, j: int, v: float, u: float, k: int) -> float:
-    top = layers[i, j, k] * (1 - u) + layers[i, j + 1, k] * u
-    bottom = layers[i + 1, j, k] * (1 - u) + layers[i + 1, j + 1, k] * u
-    return float(top * (1 - v) + bottom * v)
+def _mix(layers: Layers, i: int, j: int, v: float, u: float, mixed: npt.NDArray[np.float32]) -> None:
+    """All layers at a place between four posts, bilinear."""
+    a, b = np.float32((1.0 - v) * (1.0 - u)), np.float32((1.0 - v) * u)
+    c, d = np.float32(v * (1.0 - u)), np.float32(v * u)
+    for k in range(mixed.size):
+        mixed[k] = a * layers[i, j, k] + b * layers[i, j + 1, k] + c * layers[i + 1, j, k] + d * layers[i + 1, j + 1, k]
 
 
-@compiled
+@compiled_inline
 def _cloud_along(
     clouds: npt.NDArray[np.float32], setting: Array, x: float, y: float, height: float, slope: tuple[float, float]
 ) -> float:
@@ -92,55 +94,67 @@ def _cloud_along(
     return opacity_at(clouds, setting[2], setting[3], x + reach * slope[0], y + reach * slope[1])
 
 
-@compiled
+@compiled_inline
+def weather_at(
+    clouds: npt.NDArray[np.float32], setting: Array, place: tuple[float, float, float]
+) -> tuple[float, float]:
+    """Opacity of the clouds between a ground point and the satellite, and between it and the sun.
+
+    ``place`` is row and column in post coordinates and the height of the surface there, m.
+    """
+    row, col, height = place
+    x, y = setting[0] + col * setting[4], setting[1] - row * setting[5]
+    sight = (
+        setting[9] + setting[10] * x + setting[11] * y,
+        setting[12] + setting[13] * x + setting[14] * y,
+    )
+    sunward = (setting[6] / setting[8], setting[7] / setting[8])
+    opaque = _cloud_along(clouds, setting, x, y, height, sight)
+    return opaque, _cloud_along(clouds, setting, x, y, height, sunward)
+
+
+@compiled_inline
 def look_at_ground(
     layers: Layers,
-    clouds: npt.NDArray[np.float32],
     spectra: Array,
     air: Array,
     setting: Array,
     seed: int,
-    place: tuple[float, float, float],
+    place: tuple[float, float],
+    weather: tuple[float, float],
     reflectance: Array,
+    mixed: npt.NDArray[np.float32],
 ) -> tuple[int, float]:
     """Top-of-atmosphere reflectance of a ground point as this acquisition's satellite sees it.
 
     Parameters
     ----------
-    layers, clouds, spectra, air, setting, seed
+    layers, spectra, air, setting, seed
         Of the :class:`World`, one by one: handing the tuple on costs more than the computation.
     place
-        Row and column in post coordinates, inside the posts, and the height of the surface there, m.
+        Row and column in post coordinates, inside the posts.
+    weather
+        From :func:`weather_at`.
     reflectance
         Filled with the reflectance per band, 0-1 (more on slopes that face a low sun).
+    mixed
+        Room for the layers at the place, float32 (10,).
 
     Returns
     -------
     cover, cos_sun
         Class and cosine of the sun's zenith angle.
     """
-    row, col, height = place
+    row, col = place
+    opaque, shade = weather
     i, j = min(int(row), layers.shape[0] - 2), min(int(col), layers.shape[1] - 2)
     v, u = row - i, col - j
     x, y = setting[0] + col * setting[4], setting[1] - row * setting[5]
     sun = (setting[6], setting[7], setting[8])
-    scores = (
-        _layer(layers, i, j, v, u, TOWN),
-        _layer(layers, i, j, v, u, LAKE),
-        _layer(layers, i, j, v, u, CULTIVATED),
-        _layer(layers, i, j, v, u, FOREST),
-        _layer(layers, i, j, v, u, ROCK),
-        _layer(layers, i, j, v, u, SNOW),
-    )
+    _mix(layers, i, j, v, u, mixed)
+    scores = (mixed[TOWN], mixed[LAKE], mixed[CULTIVATED], mixed[FOREST], mixed[ROCK], mixed[SNOW])
     cover, first, second, share, tone, shaded = ground_at(x, y, scores, sun, seed)
-    direct = _layer(layers, i, j, v, u, DIRECT)
-    sky = _layer(layers, i, j, v, u, SKY)
-    sight = (
-        setting[9] + setting[10] * x + setting[11] * y,
-        setting[12] + setting[13] * x + setting[14] * y,
-    )
-    opaque = _cloud_along(clouds, setting, x, y, height, sight)
-    shade = _cloud_along(clouds, setting, x, y, height, (sun[0] / sun[2], sun[1] / sun[2]))
+    direct, sky = float(mixed[DIRECT]), float(mixed[SKY])
     if direct < 0.05:
         cover = _TERRAIN_SHADOW
     if shaded:
@@ -150,15 +164,14 @@ def look_at_ground(
         cover = _CLOUD_SHADOW
     if opaque > _NOTICED:
         cover = _CLOUD
-    thin = np.exp(-height / _SCALE_HEIGHT)
     white = 0.72 + 0.38 * opaque
     for band in range(reflectance.size):
         path, clear, diffuse = air[band, 0], air[band, 1], air[band, 2]
         ground = (spectra[first, band] * (1.0 - share) + spectra[second, band] * share) * tone
         lit = ground * ((1.0 - diffuse) * direct + diffuse * sky)
-        below = path * thin + clear * lit
+        below = path * mixed[AIR] + clear * lit
         reflectance[band] = below * (1.0 - opaque) + spectra[_M_CLOUD, band] * white * opaque
-    return cover, _layer(layers, i, j, v, u, COS_SUN)
+    return cover, float(mixed[COS_SUN])
 
 
 def local_metres(lon: npt.ArrayLike, lat: npt.ArrayLike) -> tuple[Array, Array]:
