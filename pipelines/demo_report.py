@@ -1,5 +1,7 @@
 """The demo's closing words: a table of products and their measured errors, where they lie, what to do next."""
 
+import shutil
+import sys
 from pathlib import Path
 
 from rich.markup import escape
@@ -26,14 +28,23 @@ def show_report(result: DemoResult) -> None:
     for shortcoming in result.shortcomings:
         out.print(f"[bold red]not as it must be:[/] {escape(shortcoming)}")
     out.print(f"\nDone in {result.seconds:.0f} s, of which simulation {result.simulation_seconds:.0f} s. Next:")
-    home = Path(result.home)
-    shown = home.relative_to(Path.cwd()) if home.is_relative_to(Path.cwd()) else home
+    home, qyran = _from_here(Path(result.home)), _command()
     for command in (
-        f"qyran search --home {shown} --collection kazeosat-1-l1c",
-        f"qyran info {shown}/demo/kazeosat-1-naomi/{Path(result.outcomes[0].package).name}",
-        f"qyran process YOUR-PACKAGE --dem YOUR-DEM --home {shown}",
+        f"{qyran} search --home {home} --collection kazeosat-1-l1c",
+        f"{qyran} info {_from_here(Path(result.outcomes[0].package))}",
+        f"{qyran} process YOUR-PACKAGE --dem YOUR-DEM --home {home}",
     ):
         out.print(f"  {escape(command)}")
+
+
+def _from_here(path: Path) -> Path:
+    """A path as short as a person would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _command() -> str:
+    """How to call this very program: by its name where the shell finds it, else by its path."""
+    return "qyran" if shutil.which("qyran") else str(_from_here(Path(sys.executable).parent / "qyran"))
 
 
 def _table(result: DemoResult) -> Table:
