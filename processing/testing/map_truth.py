@@ -191,7 +191,7 @@ def _fill(
             for point in range(points.shape[0]):
                 y, x = i + points[point, 0], j + points[point, 1]
                 place = (_at(rows, y, x), _at(cols, y, x))
-                kind, _ = look_at_ground(layers, spectra, air, setting, seed, place, weather, seen, mixed)
+                kind, _ = look_at_ground(layers, spectra, air, setting, seed, place, weather, (seen, mixed))
                 # Shadow in a part of a pixel makes the pixel that; else the point nearest the middle names it.
                 if kind >= _CLOUD or point == points.shape[0] // 2:
                     found = max(found, kind)

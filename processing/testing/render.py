@@ -115,12 +115,13 @@ def _expose(
     stop: int,
     world: World,
     rays: Rays,
+    density: int,
     light: npt.NDArray[np.float32],
     cover: npt.NDArray[np.uint8],
 ) -> None:
     """Reflectance times the cosine of the sun's zenith angle, and cover, at every ground point.
 
-    ``light``: (bands, lines, points); ``cover``: (lines, points).
+    ``light``: (bands, lines, points); ``cover``: (lines, points); ``density``: points per pixel along a line.
     """
     height, layers, clouds, spectra, air, setting, seed = world
     rows, cols, heights = rays
@@ -128,15 +129,18 @@ def _expose(
     span = (heights[1], heights[2] - heights[1])
     for i in range(start, stop):
         reached, last = heights[1], heights[1]
+        weather = (0.0, 0.0)
         for j in range(light.shape[2]):
             node = j // _STRIDE
             place = (i, node, (j - node * _STRIDE) / _STRIDE)
             # The land goes on as it went: a good first guess of the height.
             guess, last = 2.0 * reached - last, reached
             row, col, reached = meet_surface(height, rows, cols, span, place, guess)
-            weather = weather_at(clouds, setting, (row, col, reached))
+            if j % density == 0:
+                # Clouds are soft over many pixels: one look at them a pixel will do.
+                weather = weather_at(clouds, setting, (row, col, reached))
             cover[i, j], cos_sun = look_at_ground(
-                layers, spectra, air, setting, seed, (row, col), weather, reflectance, mixed
+                layers, spectra, air, setting, seed, (row, col), weather, (reflectance, mixed)
             )
             for band in range(light.shape[0]):
                 light[band, i, j] = reflectance[band] * cos_sun
@@ -187,7 +191,7 @@ def classify(
     rays = trace_block(state, posts, seen, 0.5 * stride, samples, stride)
     light = np.empty((world.spectra.shape[1], lines, samples), dtype=np.float32)
     cover = np.empty((lines, samples), dtype=np.uint8)
-    over_rows(_expose, lines, world, rays, light, cover)
+    over_rows(_expose, lines, world, rays, 1, light, cover)
     return cover
 
 
@@ -271,7 +275,7 @@ def render(
         seen = first - _REACH + (np.arange(density * (block + 2 * _REACH)) + 0.5) / density
         rays = trace_block(state, posts, seen, 0.5 / density - _REACH, points, 1 / density)
         light = np.empty((len(array.bands), seen.size, points), dtype=np.float32)
-        over_rows(_expose, seen.size, world, rays, light, np.empty(light.shape[1:], dtype=np.uint8))
+        over_rows(_expose, seen.size, world, rays, density, light, np.empty(light.shape[1:], dtype=np.uint8))
         detected = np.empty((len(array.bands), block, samples), dtype=np.uint16)
         over_rows(_detect, block, light, weights, response, (seed, first), detected)
         counts[:, first : first + block] = detected

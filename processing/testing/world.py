@@ -122,8 +122,7 @@ def look_at_ground(
     seed: int,
     place: tuple[float, float],
     weather: tuple[float, float],
-    reflectance: Array,
-    mixed: npt.NDArray[np.float32],
+    results: tuple[Array, npt.NDArray[np.float32]],
 ) -> tuple[int, float]:
     """Top-of-atmosphere reflectance of a ground point as this acquisition's satellite sees it.
 
@@ -135,10 +134,9 @@ def look_at_ground(
         Row and column in post coordinates, inside the posts.
     weather
         From :func:`weather_at`.
-    reflectance
-        Filled with the reflectance per band, 0-1 (more on slopes that face a low sun).
-    mixed
-        Room for the layers at the place, float32 (10,).
+    results
+        Filled with the reflectance per band, 0-1 (more on slopes that face a low sun), and, float32 (10,), with the
+        layers at the place.
 
     Returns
     -------
@@ -147,6 +145,7 @@ def look_at_ground(
     """
     row, col = place
     opaque, shade = weather
+    reflectance, mixed = results
     i, j = min(int(row), layers.shape[0] - 2), min(int(col), layers.shape[1] - 2)
     v, u = row - i, col - j
     x, y = setting[0] + col * setting[4], setting[1] - row * setting[5]
