@@ -99,7 +99,7 @@ def _cover(start: int, stop: int, height: Array, corner: tuple[float, float], se
             above = height[row, col]
             layers[row, col, CULTIVATED] = min((1150.0 - above) / 90.0, (0.16 - slope) / 0.06)
             belt = min(above - 1250.0, 2750.0 - above) / 450.0
-            layers[row, col, FOREST] = min(belt, 0.5) + 1.3 * shady + 1.1 * patch - 0.45
+            layers[row, col, FOREST] = min(belt, 0.5) + 1.3 * shady + 1.2 * patch - 0.8
             layers[row, col, ROCK] = max((slope - 0.85) / 0.25, (above - 3050.0) / 350.0) + 0.9 * patch
             layers[row, col, SNOW] = (
                 (above - _SNOW_LINE) / 350.0
