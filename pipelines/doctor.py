@@ -17,6 +17,7 @@ from configs.registry import load_registry
 from configs.settings import Home
 from pipelines.software import lock_digest
 from processing.geometry.datum import undulation
+from processing.kernel_cache import choose_kernel_cache
 from processing.readers.versions import gdal_version
 
 GDAL_FLOOR = (3, 12)
@@ -151,10 +152,8 @@ def _machine(home: Home) -> Iterator[Finding]:
 
 
 def _kernel_cache() -> Finding:
-    """Numba keeps compiled kernels beside the sources, or where NUMBA_CACHE_DIR says; else each start compiles anew."""
-    import processing.geometry
-
-    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(processing.geometry.__file__).parent)
+    """Where compiled kernels are kept; were it not writable, each start would compile anew."""
+    folder = choose_kernel_cache()
     kept = os.access(_existing_parent(folder / "x"), os.W_OK)
     return Finding(
         what="kernel cache",
