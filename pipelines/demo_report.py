@@ -16,8 +16,9 @@ def show_report(result: DemoResult) -> None:
     """Print the result for a person."""
     out.print(_table(result))
     out.print(
-        "  Errors are against the simulator's exact truth, over clear land, the camera's known pointing bias taken out.\n"
-        "  TOA error is the worst band's median, NDVI error the median over the scene."
+        "  Errors are against the simulator's exact truth, over clear land, the camera's known pointing bias taken out.",
+        "\n  TOA error is the worst band's median, NDVI error the median over the scene.",
+        sep="",
     )
     broken = next((outcome for outcome in result.outcomes if outcome.outcome is Outcome.QUARANTINED), None)
     if broken is not None:
