@@ -16,7 +16,7 @@ def show_report(result: DemoResult) -> None:
     """Print the result for a person."""
     out.print(_table(result))
     out.print(
-        "  Errors are against the simulator's exact truth, over clear land, the camera's known pointing bias taken out.",
+        "  Errors are against the simulator's exact truth, over clear land, the camera's known bias taken out.",
         "\n  TOA error is the worst band's median, NDVI error the median over the scene.",
         sep="",
     )
