@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from processing.model.errors import Defect
 LOOPBACK = "127.0.0.1,localhost,::1"
 _PREPARED = "QYRAN_PREFECT_PREPARED"
 """Set in the environment of a process, and of its children, whose Prefect was told how to behave."""
+
+_GUARDS: list[subprocess.Popen[bytes]] = []
+"""Shells that outlive this process by a moment, to stop the temporary server."""
 
 
 def prefect_environment(prefect_home: Path) -> dict[str, str]:
@@ -98,6 +102,26 @@ def server_starting() -> Iterator[None]:
     finally:
         # Prefect itself would not wait for a server that is starting already.
         starting.join()
+        if server.server_process is not None:
+            _end_with_us(server.server_process.pid)
+
+
+def _end_with_us(server: int) -> None:
+    """Have the temporary server stopped when this process ends, however it ends: Prefect forgets it on SIGKILL.
+
+    A shell waits on a pipe whose other end only this process holds; the system closes it when the process is gone.
+    """
+    watch = ["/bin/sh", "-c", 'cat >/dev/null; kill "$0" 2>/dev/null', str(server)]
+    # Nothing in the command comes from outside; the list keeps the pipe open for as long as this process lives.
+    _GUARDS.append(
+        subprocess.Popen(  # noqa: S603
+            watch,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    )
 
 
 @contextmanager

@@ -1,9 +1,13 @@
 """What Prefect is told before it is imported."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import pytest
 
 from pipelines.prefect_env import prefect_environment
 
@@ -55,3 +59,46 @@ def test_nothing_is_sent_anywhere() -> None:
     environment = prefect_environment(Path("somewhere"))
     assert environment["DO_NOT_TRACK"] == "1"
     assert environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+
+
+SERVE = """
+import os, time
+from pathlib import Path
+from pipelines.prefect_env import prepare_prefect, server_starting
+prepare_prefect(Path(os.environ["WANTED_HOME"]))
+with server_starting():
+    pass
+from prefect.server.api.server import SubprocessASGIServer
+print(SubprocessASGIServer().server_process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.services
+def test_the_temporary_server_ends_with_a_killed_process(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE],
+        env=environment | {"WANTED_HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        server = int(process.stdout.readline())
+        os.kill(server, 0)
+        process.send_signal(signal.SIGKILL)
+    for _ in range(150):
+        if not _runs(server):
+            return
+        time.sleep(0.2)
+    os.kill(server, signal.SIGKILL)
+    pytest.fail("the temporary server outlived the process that started it")
+
+
+def _runs(process: int) -> bool:
+    """Whether a process is there, and not merely a dead one that nobody has asked about."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
