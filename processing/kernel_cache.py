@@ -2,24 +2,44 @@
 
 Numba keeps machine code beside a source file and looks only at that file's time stamp: a kernel that calls a function
 of another module goes on with the old one after an update, silently. So the cache lies in a folder named after the
-content of all of Qyran's mathematics: any change of any line there compiles afresh.
+content of every module that compiles something, and of all that these import from here: any change of any line there
+compiles afresh.
 """
 
 import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent
-_ROOMS = ("geometry", "radiometry", "testing")
+_ROOMS = ("archive", "geometry", "radiometry", "registration", "testing")
 """Where kernels are."""
+_COMPILES = re.compile(rb"^from (numba|processing\.testing\.compiled) import", re.MULTILINE)
+_IMPORTS = re.compile(rb"^from processing\.([a-z_.]+) import ([^\n(]*)", re.MULTILINE)
 _PREFIX = "qyran-kernels-"
+
+
+def kernel_sources() -> tuple[Path, ...]:
+    """Every source file that compiles a kernel, and those it imports, directly or not, sorted."""
+    found: set[Path] = set()
+    waiting = [path for room in _ROOMS for path in (_ROOT / room).rglob("*.py") if _COMPILES.search(path.read_bytes())]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for module, names in _IMPORTS.findall(path.read_bytes()):
+            here = _ROOT.joinpath(*module.decode().split("."))
+            inner = [here / f"{name.strip()}.py" for name in names.decode().split(",")]
+            waiting += [file for file in (here.with_suffix(".py"), *inner) if file.is_file()]
+    return tuple(sorted(found))
 
 
 def sources_digest() -> str:
     """First 16 hex digits of the SHA-256 of every source file that kernels are compiled from."""
     digest = hashlib.sha256()
-    for path in sorted(path for room in _ROOMS for path in (_ROOT / room).rglob("*.py")):
+    for path in kernel_sources():
         digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Protocol, Self
 
+import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from affine import Affine
 
@@ -62,6 +64,27 @@ class MapGrid:
     transform: Affine
 
 
+class PixelSource(Protocol):
+    """Pixels by window, for a task that knows which it needs: a numpy array is one.
+
+    Small to pickle where tasks go to other processes, and with the same Dask token in every process.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Bands, lines, samples."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the pixels."""
+        ...
+
+    def __getitem__(self, index: tuple[slice, slice, slice], /) -> npt.NDArray[Any]:
+        """The pixels of a range of bands, lines and samples."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """One acquisition by one detector array: bands on one sampling grid, in the sensor's geometry.
@@ -94,6 +117,8 @@ class Scene:
     quantity: Quantity = Quantity.DN
     pixels: xr.DataArray | None = None
     saturation: xr.DataArray | None = None
+    source: PixelSource | None = field(default=None, compare=False)
+    """The delivered counts by window, whatever has been calibrated since: what ``pixels`` is made from."""
     no_pixels: str | None = None
     profile: str = ""
     """Metadata profile the figures were understood by."""

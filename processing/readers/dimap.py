@@ -10,6 +10,7 @@ from processing.readers.dimap_scene import image_sets, product_scene
 from processing.readers.dimap_xml import XmlNode, read_xml, root_tag
 from processing.readers.image_files import missing_pixels, open_image
 from processing.readers.package import PackageFiles
+from processing.readers.pixels import with_source
 
 MAX_GAP_S = 1.0
 """Panchromatic and multispectral images of one acquisition are centred within this time."""
@@ -80,8 +81,8 @@ def _scene(
             kind="bands",
             where=path.name,
         )
-    image = open_image(sets, shape=scene.shape, bits=None) if pixels and no_pixels is None else None
-    return scene.but(pixels=image, no_pixels=no_pixels)
+    scene = scene.but(no_pixels=no_pixels)
+    return with_source(scene, open_image(sets, shape=scene.shape)) if pixels and no_pixels is None else scene
 
 
 def check_one_acquisition(scenes: list[Scene], package: str) -> None:

@@ -26,7 +26,7 @@ from processing.readers.known_sensors import (
     ordered_labels,
 )
 from processing.readers.package import PackageFiles
-from processing.readers.pixels import PixelTile
+from processing.readers.pixels import PixelTile, with_source
 from processing.readers.rpc_sources import rpc_of_image
 
 _LEVELS = {"L1R": Level.SENSOR, "L1G": Level.SYSTEM, "L1T": Level.ORTHO}
@@ -60,13 +60,15 @@ class DimapV1Reader:
             scene = scene.but(warnings=(*scene.warnings, f"further documents without images of their own: {others}"))
         image = _image(document, files.root, path)
         no_pixels = missing_pixels([image])
-        array = open_image([image], shape=scene.shape) if pixels and no_pixels is None else None
+        scene = scene.but(no_pixels=no_pixels)
+        if pixels and no_pixels is None:
+            scene = with_source(scene, open_image([image], shape=scene.shape))
         return Delivery(
             package=files.package,
             root=files.root,
             delivery_id=scene.scene_id,
             format=self.format,
-            scenes=(scene.but(pixels=array, no_pixels=no_pixels),),
+            scenes=(scene,),
             files=(path,),
         )
 

@@ -14,7 +14,7 @@ from processing.readers.footprint import model_footprint
 from processing.readers.image_files import STUB_BYTES
 from processing.readers.known_sensors import KnownSensor, band_group, build_band, claiming_sensor
 from processing.readers.package import PackageFiles
-from processing.readers.pixels import PixelTile, open_pixels
+from processing.readers.pixels import PixelTile, open_source, with_source
 from processing.readers.protocol import UNKNOWN_MISSION, UNKNOWN_TIME
 from processing.readers.raster_open import RasterFacts, raster_facts
 from processing.readers.rpc_sources import rpc_of_image
@@ -51,7 +51,7 @@ class GeotiffRpcReader:
             )
         scene = _scene(image, files.root, sensors)
         if pixels:
-            scene = scene.but(pixels=open_pixels([PixelTile(path=image)]))
+            scene = with_source(scene, open_source([PixelTile(path=image)]))
         return Delivery(
             package=files.package,
             root=files.root,

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import xarray as xr
-
 from processing.model.errors import BadInput
-from processing.readers.pixels import PixelTile, open_pixels
+from processing.readers.pixels import LazyRaster, PixelTile, TiledSource, open_source, stacked_source
 
 STUB_BYTES = 1
 """Metadata-only packages keep pixel files of 0 or 1 byte in place of the image."""
@@ -50,17 +48,14 @@ def missing_pixels(sets: Sequence[ImageFiles]) -> str | None:
     return "metadata only: " + ", ".join(reasons)
 
 
-def open_image(sets: Sequence[ImageFiles], *, shape: tuple[int, int], bits: int | None = None) -> xr.DataArray:
-    """Lazy pixels of all file sets, stacked along the band axis in the order of the sets.
+def open_image(
+    sets: Sequence[ImageFiles], *, shape: tuple[int, int], bits: int | None = None
+) -> LazyRaster | TiledSource:
+    """Pixels of all file sets by window, stacked along the band axis in the order of the sets.
 
     Raises
     ------
     BadInput
-        As :func:`processing.readers.pixels.open_pixels`.
+        As :func:`processing.readers.pixels.open_source`.
     """
-    parts = [open_pixels(files.tiles, shape=shape, bands=files.bands, bits=bits) for files in sets]
-    if len(parts) == 1:
-        return parts[0]
-    stacked = xr.concat(parts, dim="band")
-    # One chunk holds all bands of its window, as for one file.
-    return stacked.chunk({"band": -1})
+    return stacked_source([open_source(files.tiles, shape=shape, bands=files.bands, bits=bits) for files in sets])

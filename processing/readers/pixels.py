@@ -11,16 +11,22 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 import xarray as xr
+from dask.base import tokenize
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from processing.model.errors import BadInput
+from processing.model.errors import BadInput, Defect
+from processing.model.scene import PixelSource, Scene
 from processing.readers.raster_open import RasterFacts, hardened_env, hardened_open, raster_facts
 
+Index = tuple[slice | int, ...]
 CHUNK_PIXELS = 2048 * 2048
 """Pixels of one band in one chunk: 8 MB a band of 16-bit counts."""
 
-__all__ = ["LazyRaster", "PixelTile", "chunk_shape", "hardened_env", "hardened_open", "open_pixels"]
+__all__ = [
+    "LazyRaster", "PixelTile", "TiledSource", "chunk_shape", "hardened_env", "hardened_open", "open_pixels",
+    "open_source", "with_source",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +37,23 @@ class PixelTile:
     row: int = 1
     """Row of the tile in the grid, counted from 1 as in ``_R1C2``."""
     column: int = 1
+
+
+def _windows(index: Index, shape: tuple[int, int, int]) -> tuple[list[range], Index]:
+    """The unbroken ranges that hold what an index asks for, and the index that picks it from them."""
+    ranges: list[range] = []
+    rest: list[slice | int] = []
+    for part, length in zip(index, shape, strict=True):
+        if isinstance(part, slice):
+            wanted = range(length)[part]
+            ranges.append(range(wanted[0], wanted[-1] + 1) if len(wanted) and wanted.step > 0 else range(0))
+            rest.append(slice(None, None, wanted.step))
+            if wanted.step < 0:
+                raise Defect("pixels are read forwards", kind="pixels.step")
+        else:
+            ranges.append(range(length)[int(part) : int(part) + 1])
+            rest.append(0)
+    return ranges, tuple(rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +70,8 @@ class LazyRaster:
     dtype: np.dtype[np.generic]
     size: int
     mtime_ns: int
+    block: tuple[int, int] = (1, 1)
+    """Lines and samples of a stored block."""
 
     @property
     def ndim(self) -> int:
@@ -56,16 +81,12 @@ class LazyRaster:
     def __dask_tokenize__(self) -> tuple[object, ...]:
         return ("qyran-raster", str(self.path), self.size, self.mtime_ns, self.shape, str(self.dtype))
 
-    def __getitem__(self, index: tuple[slice | int, ...]) -> npt.NDArray[np.generic]:
-        parts = [slice(part, part + 1) if isinstance(part, int | np.integer) else part for part in index]
-        bands, lines, samples = (range(length)[part] for part, length in zip(parts, self.shape, strict=True))
-        if len(bands) and len(lines) and len(samples):
-            height, width = lines[-1] - lines[0] + 1, samples[-1] - samples[0] + 1
-            data = self._read([band + 1 for band in bands], Window(samples[0], lines[0], width, height))
-            data = data[:, :: lines.step, :: samples.step]
-        else:
-            data = np.empty((len(bands), len(lines), len(samples)), self.dtype)
-        return data[tuple(0 if isinstance(part, int | np.integer) else slice(None) for part in index)]
+    def __getitem__(self, index: Index) -> npt.NDArray[np.generic]:
+        (bands, lines, samples), rest = _windows(index, self.shape)
+        if not (len(bands) and len(lines) and len(samples)):
+            return np.empty((len(bands), len(lines), len(samples)), self.dtype)[rest]
+        window = Window(samples.start, lines.start, len(samples), len(lines))
+        return self._read([band + 1 for band in bands], window)[rest]
 
     def _read(self, bands: list[int], window: Window) -> npt.NDArray[np.generic]:
         state = self.path.lstat()
@@ -90,14 +111,48 @@ class LazyRaster:
                 ) from error
 
 
-def open_pixels(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TiledSource:
+    """Files side by side as one array ``(band, line, sample)``: a grid of tiles, or sets of bands on top of another."""
+
+    parts: tuple[tuple[tuple[int, int, int], PixelSource], ...]
+    """First band, line and sample of each part, and the part."""
+    shape: tuple[int, int, int]
+    dtype: np.dtype[np.generic]
+    block: tuple[int, int]
+    """Lines and samples of a stored block."""
+
+    @property
+    def ndim(self) -> int:
+        """Three."""
+        return 3
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return ("qyran-tiles", *((at, tokenize(part)) for at, part in self.parts))
+
+    def __getitem__(self, index: Index) -> npt.NDArray[np.generic]:
+        wanted, rest = _windows(index, self.shape)
+        result = np.empty(tuple(len(axis) for axis in wanted), self.dtype)
+        for at, part in self.parts:
+            reach = [
+                (max(axis.start, first), min(axis.stop, first + length))
+                for axis, first, length in zip(wanted, at, part.shape, strict=True)
+            ]
+            if all(start < stop for start, stop in reach):
+                inside = tuple(slice(a - first, b - first) for (a, b), first in zip(reach, at, strict=True))
+                into = tuple(slice(a - axis.start, b - axis.start) for (a, b), axis in zip(reach, wanted, strict=True))
+                result[into] = part[inside]  # type: ignore[index]
+        return result[rest]
+
+
+def open_source(
     tiles: Sequence[PixelTile],
     *,
     shape: tuple[int, int] | None = None,
     bands: int | None = None,
     bits: int | None = None,
-) -> xr.DataArray:
-    """Lazy pixels ``(band, line, sample)`` over the tiles of one image; nothing is decoded here.
+) -> LazyRaster | TiledSource:
+    """Pixels by window over the tiles of one image; nothing is decoded here.
 
     Parameters
     ----------
@@ -110,29 +165,69 @@ def open_pixels(
 
     Returns
     -------
-    xarray.DataArray
-        Counts in the files' own type, dims ``band, line, sample``, chunks of whole file blocks with all bands.
+    PixelSource
+        Counts in the files' own type, ``(band, line, sample)``.
 
     Raises
     ------
     BadInput
         ``raster.shape``, ``bands`` or ``dtype`` when files and metadata disagree; ``raster.tiles`` when the grid has
-        gaps; and as :func:`raster_facts`. Computing raises ``truncated`` for a file that ends early.
+        gaps; and as :func:`raster_facts`. Reading raises ``truncated`` for a file that ends early, ``file.changed``
+        for one that is no longer what it was.
     """
     grid = _grid(tiles)
     facts = {tile.path: raster_facts(tile.path) for row in grid for tile in row}
     _check_alike(facts, bands, bits)
-    rows = [[_lazy(tile.path, facts[tile.path]) for tile in row] for row in grid]
+    rows = [[_raster(tile.path, facts[tile.path]) for tile in row] for row in grid]
     _check_fit(grid, rows)
-    array = da.block(rows) if len(tiles) > 1 else rows[0][0]
-    if shape is not None and array.shape[1:] != tuple(shape):
+    first = rows[0][0]
+    whole = sum(row[0].shape[1] for row in rows), sum(raster.shape[2] for raster in rows[0])
+    if shape is not None and whole != tuple(shape):
         raise BadInput(
-            f"The image files hold {array.shape[1]} x {array.shape[2]} pixels, "
-            f"the metadata says {shape[0]} x {shape[1]}",
+            f"The image files hold {whole[0]} x {whole[1]} pixels, the metadata says {shape[0]} x {shape[1]}",
             kind="raster.shape",
             where=tiles[0].path.name,
         )
-    return xr.DataArray(array, dims=("band", "line", "sample"))
+    if len(tiles) == 1:
+        return first
+    lines = np.cumsum([0, *(row[0].shape[1] for row in rows)]).tolist()
+    samples = np.cumsum([0, *(raster.shape[2] for raster in rows[0])]).tolist()
+    parts = tuple(
+        ((0, lines[row], samples[column]), raster)
+        for row, of_row in enumerate(rows)
+        for column, raster in enumerate(of_row)
+    )
+    return TiledSource(parts=parts, shape=(first.shape[0], *whole), dtype=first.dtype, block=first.block)
+
+
+def stacked_source(sources: Sequence[LazyRaster | TiledSource]) -> LazyRaster | TiledSource:
+    """Sources of other bands of the same image as one, bands in the order of the sources."""
+    if len(sources) == 1:
+        return sources[0]
+    bands = np.cumsum([0, *(source.shape[0] for source in sources)]).tolist()
+    first = sources[0]
+    return TiledSource(
+        parts=tuple(((band, 0, 0), source) for band, source in zip(bands, sources, strict=False)),
+        shape=(bands[-1], *first.shape[1:]),
+        dtype=first.dtype,
+        block=first.block,
+    )
+
+
+def open_pixels(
+    tiles: Sequence[PixelTile],
+    *,
+    shape: tuple[int, int] | None = None,
+    bands: int | None = None,
+    bits: int | None = None,
+) -> xr.DataArray:
+    """Lazy pixels ``(band, line, sample)`` of what :func:`open_source` opens, in chunks of whole stored blocks."""
+    return lazy_pixels(open_source(tiles, shape=shape, bands=bands, bits=bits))
+
+
+def with_source(scene: Scene, source: LazyRaster | TiledSource) -> Scene:
+    """The scene with its pixels, by window and as a lazy array."""
+    return scene.but(source=source, pixels=lazy_pixels(source))
 
 
 def _grid(tiles: Sequence[PixelTile]) -> list[list[PixelTile]]:
@@ -166,39 +261,44 @@ def _check_alike(facts: dict[Path, RasterFacts], bands: int | None, bits: int | 
             )
 
 
-def _check_fit(grid: list[list[PixelTile]], rows: list[list[da.Array]]) -> None:
+def _check_fit(grid: list[list[PixelTile]], rows: list[list[LazyRaster]]) -> None:
     for tiles, row in zip(grid, rows, strict=True):
-        for column, (tile, array) in enumerate(zip(tiles, row, strict=True)):
-            if array.shape[1] != row[0].shape[1] or array.shape[2] != rows[0][column].shape[2]:
+        for column, (tile, raster) in enumerate(zip(tiles, row, strict=True)):
+            if raster.shape[1] != row[0].shape[1] or raster.shape[2] != rows[0][column].shape[2]:
                 raise BadInput(
-                    f"Tile '{tile.path.name}' ({array.shape[1]} x {array.shape[2]}) does not fit its neighbours",
+                    f"Tile '{tile.path.name}' ({raster.shape[1]} x {raster.shape[2]}) does not fit its neighbours",
                     kind="raster.tiles",
                     where=tile.path.name,
                 )
 
 
-def _lazy(path: Path, facts: RasterFacts) -> da.Array:
+def _raster(path: Path, facts: RasterFacts) -> LazyRaster:
     state = path.lstat()
-    raster = LazyRaster(
+    return LazyRaster(
         path=path,
         driver=facts.header.driver,
         shape=(facts.header.bands, facts.header.lines, facts.header.samples),
         dtype=np.dtype(facts.dtype),
         size=state.st_size,
         mtime_ns=state.st_mtime_ns,
+        block=facts.block,
     )
-    digest = hashlib.sha256(repr(raster.__dask_tokenize__()).encode()).hexdigest()[:32]
+
+
+def lazy_pixels(source: LazyRaster | TiledSource) -> xr.DataArray:
+    """A source as a lazy array, dims ``band, line, sample``, in chunks of whole stored blocks with all bands."""
+    digest = hashlib.sha256(repr(source.__dask_tokenize__()).encode()).hexdigest()[:32]
     lazy: da.Array = da.from_array(
-        raster,
-        chunks=(raster.shape[0], *chunk_shape(facts.block, raster.shape[1:])),
+        source,
+        chunks=(source.shape[0], *chunk_shape(source.block, source.shape[1:])),
         name=f"pixels-{digest}",
         lock=False,
         asarray=False,
         fancy=False,
         inline_array=True,
-        meta=np.empty((0, 0, 0), raster.dtype),
+        meta=np.empty((0, 0, 0), source.dtype),
     )
-    return lazy
+    return xr.DataArray(lazy, dims=("band", "line", "sample"))
 
 
 def chunk_shape(block: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:

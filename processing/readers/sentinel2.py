@@ -14,7 +14,7 @@ from processing.readers.dimap_xml import XmlNode, read_xml, safe_href
 from processing.readers.image_files import ImageFiles, missing_pixels, open_image
 from processing.readers.known_sensors import KnownSensor, build_band, known_sensor
 from processing.readers.package import PackageFiles
-from processing.readers.pixels import PixelTile
+from processing.readers.pixels import PixelTile, with_source
 
 _IMAGE = "General_Info/Product_Image_Characteristics"
 
@@ -106,7 +106,7 @@ def _scene(
         entry.text("SPECIAL_VALUE_TEXT"): entry.integer("SPECIAL_VALUE_INDEX")
         for entry in product.all(f"{_IMAGE}/Special_Values")
     }
-    return Scene(
+    scene = Scene(
         scene_id=product.text("General_Info/Product_Info/PRODUCT_URI").removesuffix(".SAFE"),
         mission=known.sensor.mission,
         sensor=known.sensor.id,
@@ -120,12 +120,12 @@ def _scene(
         map_grid=_map_grid(tile, resolution),
         nodata=specials.get("NODATA", known.sensor.nodata),
         saturated=specials.get("SATURATED", known.sensor.saturated),
-        pixels=open_image(sets, shape=shape) if pixels and no_pixels is None else None,
         no_pixels=no_pixels,
         profile=product.text("General_Info/Product_Info/PRODUCT_TYPE"),
         platform_facts=_facts(product, labels),
         warnings=("counts are reflectance, not radiance: rho = (DN + offset) / quantification",),
     )
+    return with_source(scene, open_image(sets, shape=shape)) if pixels and no_pixels is None else scene
 
 
 def _at_resolution(tile: XmlNode, tag: str, resolution: str) -> XmlNode:
