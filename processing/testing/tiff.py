@@ -51,13 +51,14 @@ def write_counts(path: Path, counts: Counts, rpc: Rpc | None = None) -> None:
             predictor=2,
         ) as image:
             if rpc is not None:
-                image.rpcs = _tag(rpc)
+                image.rpcs = rpc_tag(rpc)
             for top in range(0, lines, _BLOCK):
                 rows = counts[:, top : top + _BLOCK]
                 image.write(rows, window=Window(0, top, samples, rows.shape[1]))
 
 
-def _tag(rpc: Rpc) -> RPC:
+def rpc_tag(rpc: Rpc) -> RPC:
+    """An RPC as GDAL takes it: (0, 0) is the centre of the first pixel."""
     shift = PixelConvention.CENTRE_ZERO.value
     return RPC(
         err_bias=rpc.err_bias,
