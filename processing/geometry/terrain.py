@@ -10,12 +10,13 @@ from affine import Affine
 from numba import njit
 from pyproj import CRS, Transformer
 
+from processing.model.errors import BadInput
 from processing.model.lineage import InputRecord
 
 Array = npt.NDArray[np.float64]
 Heights = npt.NDArray[np.float32]
 
-_GEOGRAPHIC_WGS84 = "EPSG:4326"
+GEOGRAPHIC_WGS84 = "EPSG:4326"
 
 
 @njit(nogil=True, cache=True)
@@ -87,6 +88,20 @@ class Terrain:
     def __dask_tokenize__(self) -> tuple[str, str]:
         return ("terrain", self.digest)
 
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """Lowest and highest height, m.
+
+        Raises
+        ------
+        BadInput
+            ``dem.no_coverage`` when all of it is void.
+        """
+        known = self.heights[np.isfinite(self.heights)]
+        if not known.size:
+            raise BadInput("the elevation model is void everywhere", kind="dem.no_coverage")
+        return float(known.min()), float(known.max())
+
     def height(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> Array:
         """Heights above the ellipsoid, m, bilinear; NaN outside the grid and where it is void.
 
@@ -102,12 +117,28 @@ class Terrain:
         return result
 
     def map_position(self, lon: Array, lat: Array) -> tuple[Array, Array]:
-        """Positions in the terrain's own CRS of flat arrays of lon, lat."""
-        to_map = _from_lonlat(self.crs)
-        if to_map is None:
-            return np.ascontiguousarray(lon), np.ascontiguousarray(lat)
-        x, y = to_map.transform(lon, lat)
-        return np.asarray(x), np.asarray(y)
+        """Positions in the terrain's own CRS of flat arrays of lon, lat.
+
+        Longitudes come in the branch of the terrain's own grid: on both sides of the antimeridian alike, whichever of
+        179.9, -180.1 and 539.9 they were called.
+        """
+        to_map = _transformer(GEOGRAPHIC_WGS84, self.crs)
+        x, y = (lon, lat) if to_map is None else to_map.transform(lon, lat)
+        x, y = np.ascontiguousarray(x, dtype=np.float64), np.ascontiguousarray(y, dtype=np.float64)
+        turn = _full_turn(self.crs)
+        if turn:
+            a, b, c, *_ = tuple(self.transform)[:6]
+            middle = c + (a * self.heights.shape[1] + b * self.heights.shape[0]) / 2
+            with np.errstate(invalid="ignore"):
+                x = x - turn * np.round((x - middle) / turn)
+        return x, y
+
+    def lonlat_of_cells(self, row: Array, col: Array) -> tuple[Array, Array]:
+        """Degrees WGS 84 of continuous grid positions, (0, 0) = outer corner of the first cell."""
+        a, b, c, d, e, f = tuple(self.transform)[:6]
+        x, y = a * col + b * row + c, d * col + e * row + f
+        to_lonlat = _transformer(self.crs, GEOGRAPHIC_WGS84)
+        return (x, y) if to_lonlat is None else to_lonlat.transform(x, y)
 
     def height_range(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> tuple[float, float] | None:
         """Lowest and highest height in the map rectangle around points, one cell wider; None where all is void.
@@ -130,9 +161,16 @@ class Terrain:
 
 
 @lru_cache(maxsize=32)
-def _from_lonlat(crs: str) -> Transformer | None:
-    """Transformer from lon, lat to a CRS; None where they are the same thing."""
-    target = CRS.from_user_input(crs)
-    if target.equals(CRS.from_user_input(_GEOGRAPHIC_WGS84), ignore_axis_order=True):
+def _transformer(source: str, target: str) -> Transformer | None:
+    """Transformer between two CRSs, x before y; None where they are the same thing."""
+    one, other = CRS.from_user_input(source), CRS.from_user_input(target)
+    if one.equals(other, ignore_axis_order=True):
         return None
-    return Transformer.from_crs(_GEOGRAPHIC_WGS84, target, always_xy=True, allow_ballpark=False)
+    return Transformer.from_crs(one, other, always_xy=True, allow_ballpark=False)
+
+
+@lru_cache(maxsize=32)
+def _full_turn(crs: str) -> float:
+    """How far apart two names of one meridian are in a CRS; 0 where x is no longitude."""
+    system = CRS.from_user_input(crs)
+    return 2.0 * np.pi / system.axis_info[0].unit_conversion_factor if system.is_geographic else 0.0

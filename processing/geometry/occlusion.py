@@ -1,0 +1,260 @@
+"""What the terrain hides: from the satellite (occlusion), and from the sun (terrain shadow).
+
+From every node of the terrain a line goes toward the satellite or the sun, over the terrain as it lies between the
+nodes. The smallest height of that line above the terrain is the node's clearance; below zero something is in the way.
+Clearance is continuous where visibility is not, so it can be interpolated between nodes and its sign taken last.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from processing.geometry.sight_lines import SightLines
+from processing.geometry.terrain import Heights, Terrain
+
+Array = npt.NDArray[np.float64]
+
+CEILING_M = 9000.0
+"""Clearances end here: no land stands higher above other land."""
+_BLOCK = 16
+"""Cells a side of the blocks whose highest cell is kept, so that a line high above them can skip them."""
+_STEP = 0.5
+"""Cells from one look at the terrain to the next, along the line's faster axis."""
+_RIM = 1e-9
+"""A line this many cells outside the grid is on its rim: the direction "north" is never quite north in floats."""
+EARTH_RADIUS_M = 6_371_000.0
+_ROWS_AT_ONCE = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Visibility:
+    """Clearances on the terrain's own grid: float32 ``(rows, cols)``, m, negative = hidden, NaN = terrain unknown.
+
+    None where nothing can be hidden, or where it was not asked.
+    """
+
+    view: Heights | None = None
+    """Of the line toward the satellite."""
+    sun: Heights | None = None
+    """Of the line toward the sun."""
+    digest: str = field(init=False)
+    """SHA-256 of both: the identity in task names."""
+
+    def __post_init__(self) -> None:
+        identity = hashlib.sha256()
+        for name in ("view", "sun"):
+            grid: Heights | None = getattr(self, name)
+            identity.update(name.encode())
+            if grid is None:
+                continue
+            grid = np.ascontiguousarray(grid, dtype=np.float32)
+            grid.setflags(write=False)
+            object.__setattr__(self, name, grid)
+            identity.update(repr(grid.shape).encode())
+            identity.update(grid.data)
+        object.__setattr__(self, "digest", identity.hexdigest())
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return ("visibility", self.digest)
+
+
+def visibility(terrain: Terrain, *, view: SightLines | None = None, sun: SightLines | None = None) -> Visibility:
+    """What terrain hides from the satellite and the sun; nothing is traced where slopes are too gentle to hide.
+
+    Parameters
+    ----------
+    terrain
+        Heights above the ellipsoid.
+    view, sun
+        Where the lines go, see :mod:`processing.geometry.sight_lines`.
+    """
+    traced = (
+        None if lines is None or not can_hide(terrain, lines) else clearance(terrain, lines) for lines in (view, sun)
+    )
+    seen, lit = traced
+    return Visibility(view=seen, sun=lit)
+
+
+def clearance(terrain: Terrain, toward: SightLines) -> Heights:
+    """Smallest height of each node's line above the terrain on its way up.
+
+    The line is followed over the bilinear terrain, half a cell a step along its faster axis, until it is above all
+    there is; it leaves the ellipsoid faster than a straight line would, as Earth's curvature has it. The node itself
+    does not count. Voids and what lies beyond the grid hide nothing: they are unknown.
+
+    Parameters
+    ----------
+    terrain
+        Heights above the ellipsoid.
+    toward
+        Direction of the lines over the terrain's grid.
+
+    Returns
+    -------
+    array
+        float32 ``(rows, cols)``, m, at most :data:`CEILING_M`; negative where the node is hidden, NaN where it is
+        void.
+    """
+    result = np.empty(terrain.heights.shape, dtype=np.float32)
+    blocks, top = _highest(terrain.heights)
+    _sweep(terrain.heights, blocks, top, toward.packed, result)
+    return result
+
+
+def can_hide(terrain: Terrain, toward: SightLines) -> bool:
+    """Whether any slope of the terrain is as steep as the flattest line; where none is, all clearances are positive.
+
+    Along a line the terrain rises by no more in one cell than its steepest rise along one axis plus that along the
+    other. Unknown terrain may hold any slope.
+    """
+    if np.isnan(terrain.heights).any():
+        return True
+    rows, cols = toward.packed[0], toward.packed[1]
+    flattest = np.maximum(np.abs(rows), np.abs(cols)).max()
+    if flattest == 0.0:
+        return False
+    rise = 1.0 / flattest
+    return bool(_steepest(terrain.heights, 0, rows) + _steepest(terrain.heights, 1, cols) >= rise)
+
+
+def _steepest(heights: Heights, axis: int, toward: Array) -> float:
+    """Greatest rise between neighbours along an axis, in the directions that lines take."""
+    steepest = 0.0
+    for start in range(0, heights.shape[0], _ROWS_AT_ONCE):
+        step = np.diff(heights[start : start + _ROWS_AT_ONCE + 1].astype(np.float64), axis=axis)
+        step = step[np.isfinite(step)]
+        if step.size:
+            steepest = max(
+                steepest,
+                float(step.max()) if (toward > 0).any() else 0.0,
+                float(-step.min()) if (toward < 0).any() else 0.0,
+            )
+    return steepest
+
+
+def _highest(heights: Heights) -> tuple[Heights, float]:
+    """Highest node of each block of cells, one row and column beyond it included, and of all; voids are lowest."""
+    rows, cols = (-(-size // _BLOCK) for size in heights.shape)
+    padded = np.full((rows * _BLOCK + 1, cols * _BLOCK + 1), -np.inf, dtype=np.float32)
+    padded[: heights.shape[0], : heights.shape[1]] = np.where(np.isnan(heights), -np.inf, heights)
+    reach = np.maximum(padded[:-1], padded[1:])
+    reach = np.maximum(reach[:, :-1], reach[:, 1:])
+    blocks = np.ascontiguousarray(reach.reshape(rows, _BLOCK, cols, _BLOCK).max(axis=(1, 3)))
+    return blocks, float(blocks.max())
+
+
+@njit(nogil=True, cache=True)
+def _steps_inside(position: float, step: float) -> float:
+    """Steps until a coordinate leaves the block it is in."""
+    low = np.floor(position / _BLOCK) * _BLOCK
+    if step > 0.0:
+        return (low + _BLOCK - position) / step
+    if step < 0.0:
+        return (position - low) / -step
+    return np.inf
+
+
+@njit(nogil=True, cache=True)
+def _terrain_at(heights: Heights, row: float, col: float) -> float:
+    """Bilinear terrain; a void counts only where its weight is not zero."""
+    top = int(row)
+    left = int(col)
+    down = row - top
+    right = col - left
+    above = float(heights[top, left])
+    if right > 0.0:
+        above = (1.0 - right) * above + right * heights[top, left + 1]
+    if down == 0.0:
+        return above
+    below = float(heights[top + 1, left])
+    if right > 0.0:
+        below = (1.0 - right) * below + right * heights[top + 1, left + 1]
+    return (1.0 - down) * above + down * below
+
+
+@njit(nogil=True, cache=True)
+def _sweep(heights: Heights, blocks: Heights, top: float, lines: Array, result: Heights) -> None:
+    """Clearance of every node. What is skipped lies so low that it could not lower the node's clearance."""
+    rows, cols = heights.shape
+    nodes_down, nodes_right = lines.shape[1] - 1, lines.shape[2] - 1
+    for row in range(rows):
+        at_row = (row + 0.5) / rows * nodes_down
+        i = min(int(at_row), nodes_down - 1)
+        v = at_row - i
+        for col in range(cols):
+            start = float(heights[row, col])
+            if np.isnan(start):
+                result[row, col] = np.nan
+                continue
+            at_col = (col + 0.5) / cols * nodes_right
+            j = min(int(at_col), nodes_right - 1)
+            u = at_col - j
+            weights = ((1.0 - v) * (1.0 - u), (1.0 - v) * u, v * (1.0 - u), v * u)
+            down = right = away = 0.0
+            for corner in range(4):
+                di, dj = corner // 2, corner % 2
+                down += weights[corner] * lines[0, i + di, j + dj]
+                right += weights[corner] * lines[1, i + di, j + dj]
+                away += weights[corner] * lines[2, i + di, j + dj]
+            steeper = max(abs(down), abs(right))
+            least = CEILING_M
+            if steeper * CEILING_M > 1.0:
+                rise = _STEP / steeper
+                bend = (away * rise) ** 2 / (2.0 * EARTH_RADIUS_M)
+                # Exactly half a cell along the steeper axis: every other step is on a grid line, not beside it.
+                step_row, step_col = down * rise, right * rise
+                if abs(down) == steeper:
+                    step_row = _STEP * np.sign(down)
+                if abs(right) == steeper:
+                    step_col = _STEP * np.sign(right)
+                k = 1
+                while True:
+                    height = start + k * rise + k * k * bend
+                    if height - top >= least:
+                        break
+                    r, c = row + k * step_row, col + k * step_col
+                    if not (-_RIM <= r <= rows - 1.0 + _RIM and -_RIM <= c <= cols - 1.0 + _RIM):
+                        break
+                    r, c = min(max(r, 0.0), rows - 1.0), min(max(c, 0.0), cols - 1.0)
+                    if height - blocks[int(r) // _BLOCK, int(c) // _BLOCK] >= least:
+                        inside = min(_steps_inside(r, step_row), _steps_inside(c, step_col))
+                        k += max(1, int(np.ceil(inside - 1e-9)))
+                        continue
+                    ground = _terrain_at(heights, r, c)
+                    if height - ground < least:  # false for a void
+                        least = height - ground
+                    k += 1
+            result[row, col] = least
+
+
+def clearance_reference(terrain: Terrain, toward: SightLines) -> Array:
+    """:func:`clearance` in plain numpy, all nodes a step at a time with nothing skipped: what the kernel must equal."""
+    heights = terrain.heights.astype(np.float64)
+    rows, cols = heights.shape
+    row, col = np.meshgrid(np.arange(rows), np.arange(cols), indexing="ij")
+    down, right, away = toward.at_cells()
+    steeper = np.maximum(np.abs(down), np.abs(right))
+    going = steeper * CEILING_M > 1.0
+    rise = _STEP / np.where(going, steeper, np.inf)
+    bend = (away * rise) ** 2 / (2.0 * EARTH_RADIUS_M)
+    step_row = np.where(np.abs(down) == steeper, _STEP * np.sign(down), down * rise)
+    step_col = np.where(np.abs(right) == steeper, _STEP * np.sign(right), right * rise)
+    least = np.full(heights.shape, CEILING_M)
+    for k in range(1, int(max(rows, cols) / _STEP)):
+        r, c = row + k * step_row, col + k * step_col
+        going &= (r >= -_RIM) & (r <= rows - 1 + _RIM) & (c >= -_RIM) & (c <= cols - 1 + _RIM)
+        if not going.any():
+            break
+        r, c = np.clip(r, 0, rows - 1), np.clip(c, 0, cols - 1)
+        i, j = r[going].astype(int), c[going].astype(int)
+        v, u = r[going] - i, c[going] - j
+        below, beside = np.minimum(i + 1, rows - 1), np.minimum(j + 1, cols - 1)
+        above = np.where(u > 0, (1 - u) * heights[i, j] + u * heights[i, beside], heights[i, j])
+        lower = np.where(u > 0, (1 - u) * heights[below, j] + u * heights[below, beside], heights[below, j])
+        ground = np.where(v > 0, (1 - v) * above + v * lower, above)
+        line = heights[going] + k * rise[going] + k * k * bend[going]
+        least[going] = np.fmin(least[going], line - ground)
+    return np.where(np.isnan(heights), np.nan, least)

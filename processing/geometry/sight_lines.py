@@ -1,0 +1,120 @@
+"""Which way the satellite and the sun stand over a terrain's grid: ground covered for each metre of height."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pyproj import Geod
+from scipy.ndimage import distance_transform_edt
+
+from processing.geometry.terrain import Terrain
+from processing.model.errors import BadInput
+from processing.model.sensor_model import SensorModel
+
+Array = npt.NDArray[np.float64]
+Directions = Callable[[Array, Array], tuple[Array, Array]]
+"""Zenith angle and azimuth, degrees, at (lon, lat)."""
+
+_NODES = 17
+"""Nodes a side. Over 2 degrees of latitude a metre's width in cells changes by 4 %: linear to 1e-4 between nodes."""
+_LOOK_UP_M = 1000.0
+"""Height over which the sensor's line of sight is taken."""
+_LOWEST_SUN_DEG = 88.0
+"""A sun lower than this is taken to stand there: shadows then are 30 times as long as what casts them is high."""
+_ELLIPSOID = Geod(ellps="WGS84")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SightLines:
+    """Directions at the nodes of a lattice that is stretched over a whole terrain grid, corner to corner.
+
+    ``packed``: float64 ``(3, nodes, nodes)``: rows, columns (cells of the terrain) and metres that the line covers
+    while it climbs one metre. Bilinear between nodes.
+    """
+
+    grid_shape: tuple[int, int]
+    """Rows and columns of the terrain."""
+    packed: Array
+
+    def at_cells(self) -> Array:
+        """Rows, columns and metres a metre at every cell's centre, ``(3, rows, cols)``."""
+        axes = []
+        for size, nodes in zip(self.grid_shape, self.packed.shape[1:], strict=True):
+            position = (np.arange(size) + 0.5) / size * (nodes - 1)
+            index = np.minimum(position.astype(int), nodes - 2)
+            axes.append((index, position - index))
+        (i, v), (j, u) = axes
+        v = v[:, None]
+        along = self.packed[:, i] * (1.0 - v) + self.packed[:, i + 1] * v
+        return np.asarray(along[:, :, j] * (1.0 - u) + along[:, :, j + 1] * u)
+
+
+def toward_satellite(terrain: Terrain, model: SensorModel) -> SightLines:
+    """Lines toward the satellite: where a sensor sees the same pixel at a greater height.
+
+    Nodes that the model does not reach take the direction of the nearest one that it does.
+
+    Raises
+    ------
+    BadInput
+        ``geometry.no_footprint`` when the model reaches none of the terrain.
+    """
+    row, col, lon, lat, height = _nodes(terrain)
+    line, sample = model.ground_to_image(lon, lat, height)
+    up_lon, up_lat = model.image_to_ground(line, sample, height + _LOOK_UP_M)
+    known = np.isfinite(up_lon) & np.isfinite(up_lat)
+    if not known.any():
+        raise BadInput("the sensor model sees no part of this terrain", kind="geometry.no_footprint")
+    nearest = tuple(distance_transform_edt(~known, return_distances=False, return_indices=True))
+    packed = _per_metre(terrain, (row, col), (lon, lat), (up_lon, up_lat), _LOOK_UP_M)
+    return SightLines(grid_shape=terrain.heights.shape, packed=np.ascontiguousarray(packed[(slice(None), *nearest)]))
+
+
+def toward_sun(terrain: Terrain, sun: Directions) -> SightLines:
+    """Lines toward the sun.
+
+    Parameters
+    ----------
+    terrain
+        Whose grid.
+    sun
+        Zenith angle and azimuth (clockwise from north), degrees, at lon, lat.
+
+    Raises
+    ------
+    BadInput
+        ``geometry.night`` when the sun is below the horizon somewhere.
+    """
+    row, col, lon, lat, _ = _nodes(terrain)
+    zenith, azimuth = sun(lon, lat)
+    if not zenith.max() < 90.0:  # NaN fails too
+        raise BadInput("the sun stands below the horizon: there are no shadows at night", kind="geometry.night")
+    reach = np.tan(np.radians(np.minimum(zenith, _LOWEST_SUN_DEG)))
+    at_lon, at_lat, _ = _ELLIPSOID.fwd(lon, lat, azimuth, reach * 100.0)
+    packed = _per_metre(terrain, (row, col), (lon, lat), (np.asarray(at_lon), np.asarray(at_lat)), 100.0)
+    return SightLines(grid_shape=terrain.heights.shape, packed=np.ascontiguousarray(packed))
+
+
+def _nodes(terrain: Terrain) -> tuple[Array, Array, Array, Array, float]:
+    """Rows, columns, lon, lat of the lattice's nodes, and a height in the middle of the terrain."""
+    rows, cols = terrain.heights.shape
+    row, col = np.meshgrid(np.linspace(0.0, rows, _NODES), np.linspace(0.0, cols, _NODES), indexing="ij")
+    lon, lat = terrain.lonlat_of_cells(row, col)
+    low, high = terrain.extremes
+    return row, col, lon, lat, (low + high) / 2
+
+
+def _per_metre(
+    terrain: Terrain,
+    cell: tuple[Array, Array],
+    place: tuple[Array, Array],
+    up: tuple[Array, Array],
+    climb_m: float,
+) -> Array:
+    """Rows, columns and metres covered a metre of climb, from a place to where the line is at the top of the climb."""
+    x, y = terrain.map_position(up[0].ravel(), up[1].ravel())
+    a, b, c, d, e, f = tuple(~terrain.transform)[:6]
+    col, row = (a * x + b * y + c).reshape(up[0].shape), (d * x + e * y + f).reshape(up[0].shape)
+    _, _, metres = _ELLIPSOID.inv(*place, *(np.nan_to_num(axis) for axis in up))
+    return np.stack([row - cell[0], col - cell[1], np.where(np.isfinite(up[0]), metres, np.nan)]) / climb_m
