@@ -19,8 +19,8 @@ Array = npt.NDArray[np.float64]
 
 CEILING_M = 9000.0
 """Clearances end here: no land stands higher above other land."""
-_BLOCK = 16
-"""Cells a side of the blocks whose highest cell is kept, so that a line high above them can skip them."""
+_BLOCK, _REGION = 8, 64
+"""Cells a side of the squares whose highest cell is kept, so that a line high above one can skip it."""
 _STEP = 0.5
 """Cells from one look at the terrain to the next, along the line's faster axis."""
 _RIM = 1e-9
@@ -99,8 +99,8 @@ def clearance(terrain: Terrain, toward: SightLines) -> Heights:
         void.
     """
     result = np.empty(terrain.heights.shape, dtype=np.float32)
-    blocks, top = _highest(terrain.heights)
-    _sweep(terrain.heights, blocks, top, toward.packed, result)
+    blocks, regions = _highest(terrain.heights)
+    _sweep(terrain.heights, blocks, regions, toward.packed, 0, result)
     return result
 
 
@@ -135,23 +135,24 @@ def _steepest(heights: Heights, axis: int, toward: Array) -> float:
     return steepest
 
 
-def _highest(heights: Heights) -> tuple[Heights, float]:
-    """Highest node of each block of cells, one row and column beyond it included, and of all; voids are lowest."""
-    rows, cols = (-(-size // _BLOCK) for size in heights.shape)
-    padded = np.full((rows * _BLOCK + 1, cols * _BLOCK + 1), -np.inf, dtype=np.float32)
+def _highest(heights: Heights) -> tuple[Heights, Heights]:
+    """Highest node of each block and each region of cells, one row and column beyond it included; voids are lowest."""
+    rows, cols = (-(-size // _REGION) for size in heights.shape)
+    padded = np.full((rows * _REGION + 1, cols * _REGION + 1), -np.inf, dtype=np.float32)
     padded[: heights.shape[0], : heights.shape[1]] = np.where(np.isnan(heights), -np.inf, heights)
     reach = np.maximum(padded[:-1], padded[1:])
     reach = np.maximum(reach[:, :-1], reach[:, 1:])
-    blocks = np.ascontiguousarray(reach.reshape(rows, _BLOCK, cols, _BLOCK).max(axis=(1, 3)))
-    return blocks, float(blocks.max())
+    each = _REGION // _BLOCK
+    blocks = np.ascontiguousarray(reach.reshape(rows * each, _BLOCK, cols * each, _BLOCK).max(axis=(1, 3)))
+    return blocks, np.ascontiguousarray(blocks.reshape(rows, each, cols, each).max(axis=(1, 3)))
 
 
 @njit(nogil=True, cache=True)
-def _steps_inside(position: float, step: float) -> float:
+def _steps_inside(position: float, step: float, side: int) -> float:
     """Steps until a coordinate leaves the block it is in."""
-    low = np.floor(position / _BLOCK) * _BLOCK
+    low = np.floor(position / side) * side
     if step > 0.0:
-        return (low + _BLOCK - position) / step
+        return (low + side - position) / step
     if step < 0.0:
         return (position - low) / -step
     return np.inf
@@ -176,40 +177,41 @@ def _terrain_at(heights: Heights, row: float, col: float) -> float:
 
 
 @njit(nogil=True, cache=True)
-def _sweep(heights: Heights, blocks: Heights, top: float, lines: Array, result: Heights) -> None:
-    """Clearance of every node. What is skipped lies so low that it could not lower the node's clearance."""
+def _direction(lines: Array, shape: tuple[int, int], row: int, col: int) -> tuple[float, float, float]:
+    """Rows, columns and metres a metre of climb at one cell, bilinear between the lattice's nodes."""
+    at_row = (row + 0.5) / shape[0] * (lines.shape[1] - 1)
+    at_col = (col + 0.5) / shape[1] * (lines.shape[2] - 1)
+    i = min(int(at_row), lines.shape[1] - 2)
+    j = min(int(at_col), lines.shape[2] - 2)
+    v, u = at_row - i, at_col - j
+    a, b, c, d = (1.0 - v) * (1.0 - u), (1.0 - v) * u, v * (1.0 - u), v * u
+    return (
+        a * lines[0, i, j] + b * lines[0, i, j + 1] + c * lines[0, i + 1, j] + d * lines[0, i + 1, j + 1],
+        a * lines[1, i, j] + b * lines[1, i, j + 1] + c * lines[1, i + 1, j] + d * lines[1, i + 1, j + 1],
+        a * lines[2, i, j] + b * lines[2, i, j + 1] + c * lines[2, i + 1, j] + d * lines[2, i + 1, j + 1],
+    )
+
+
+@njit(nogil=True, cache=True)
+def _sweep(heights: Heights, blocks: Heights, regions: Heights, lines: Array, first: int, result: Heights) -> None:
+    """Clearance of the nodes of some rows. What is skipped lies so low that it could not lower a node's clearance."""
     rows, cols = heights.shape
-    nodes_down, nodes_right = lines.shape[1] - 1, lines.shape[2] - 1
-    for row in range(rows):
-        at_row = (row + 0.5) / rows * nodes_down
-        i = min(int(at_row), nodes_down - 1)
-        v = at_row - i
+    top = regions.max()
+    for row in range(first, first + result.shape[0]):
         for col in range(cols):
             start = float(heights[row, col])
             if np.isnan(start):
-                result[row, col] = np.nan
+                result[row - first, col] = np.nan
                 continue
-            at_col = (col + 0.5) / cols * nodes_right
-            j = min(int(at_col), nodes_right - 1)
-            u = at_col - j
-            weights = ((1.0 - v) * (1.0 - u), (1.0 - v) * u, v * (1.0 - u), v * u)
-            down = right = away = 0.0
-            for corner in range(4):
-                di, dj = corner // 2, corner % 2
-                down += weights[corner] * lines[0, i + di, j + dj]
-                right += weights[corner] * lines[1, i + di, j + dj]
-                away += weights[corner] * lines[2, i + di, j + dj]
+            down, right, away = _direction(lines, heights.shape, row, col)
             steeper = max(abs(down), abs(right))
             least = CEILING_M
             if steeper * CEILING_M > 1.0:
                 rise = _STEP / steeper
                 bend = (away * rise) ** 2 / (2.0 * EARTH_RADIUS_M)
-                # Exactly half a cell along the steeper axis: every other step is on a grid line, not beside it.
-                step_row, step_col = down * rise, right * rise
-                if abs(down) == steeper:
-                    step_row = _STEP * np.sign(down)
-                if abs(right) == steeper:
-                    step_col = _STEP * np.sign(right)
+                # Exactly half a cell along the faster axis: every other step is on a grid line, not beside it.
+                step_row = _STEP * np.sign(down) if abs(down) == steeper else down * rise
+                step_col = _STEP * np.sign(right) if abs(right) == steeper else right * rise
                 k = 1
                 while True:
                     height = start + k * rise + k * k * bend
@@ -219,15 +221,21 @@ def _sweep(heights: Heights, blocks: Heights, top: float, lines: Array, result: 
                     if not (-_RIM <= r <= rows - 1.0 + _RIM and -_RIM <= c <= cols - 1.0 + _RIM):
                         break
                     r, c = min(max(r, 0.0), rows - 1.0), min(max(c, 0.0), cols - 1.0)
-                    if height - blocks[int(r) // _BLOCK, int(c) // _BLOCK] >= least:
-                        inside = min(_steps_inside(r, step_row), _steps_inside(c, step_col))
+                    i, j = int(r), int(c)
+                    side = 0
+                    if height - regions[i // _REGION, j // _REGION] >= least:
+                        side = _REGION
+                    elif height - blocks[i // _BLOCK, j // _BLOCK] >= least:
+                        side = _BLOCK
+                    if side:
+                        inside = min(_steps_inside(r, step_row, side), _steps_inside(c, step_col, side))
                         k += max(1, int(np.ceil(inside - 1e-9)))
                         continue
                     ground = _terrain_at(heights, r, c)
                     if height - ground < least:  # false for a void
                         least = height - ground
                     k += 1
-            result[row, col] = least
+            result[row - first, col] = least
 
 
 def clearance_reference(terrain: Terrain, toward: SightLines) -> Array:
