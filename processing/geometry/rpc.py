@@ -102,7 +102,10 @@ def _apply(kernel: Any, packed: Array, *arguments: npt.ArrayLike) -> tuple[Array
     return first, second
 
 
-def validate_rpc(rpc: Rpc, shape: tuple[int, int] | None = None) -> None:
+_REMEDY = "Use another RPC of this image, or ask the provider."
+
+
+def validate_rpc(rpc: Rpc, shape: tuple[int, int] | None = None, where: str = "") -> None:
     """Refuse an RPC that would give garbage without saying so.
 
     GDAL answers INT_MIN or infinity for NaN coefficients and vanishing denominators. Here every figure must be
@@ -116,36 +119,59 @@ def validate_rpc(rpc: Rpc, shape: tuple[int, int] | None = None) -> None:
         The model.
     shape
         Lines and samples of the image it belongs to, where known.
+    where
+        File, for messages.
 
     Raises
     ------
     BadInput
         ``rpc.nonfinite``, ``rpc.scale``, ``rpc.bounds`` or ``rpc.singular``.
     """
-    remedy = "Use another RPC of this image, or ask the provider."
-    if not np.isfinite(rpc.packed).all():
-        raise BadInput("the RPC holds values that are not finite numbers", kind="rpc.nonfinite", remedy=remedy)
+    require_finite(rpc, where)
     scales = (rpc.line_scale, rpc.sample_scale, rpc.lat_scale, rpc.lon_scale, rpc.height_scale)
     if min(scales) <= 0:
-        raise BadInput(f"an RPC scale is not positive: {scales}", kind="rpc.scale", remedy=remedy)
+        raise BadInput(f"an RPC scale is not positive: {scales}", kind="rpc.scale", where=where, remedy=_REMEDY)
     if abs(rpc.lat_off) > 90 or not -180 <= rpc.lon_off <= 360 or not -2000 <= rpc.height_off <= 10000:
-        where = f"lon {rpc.lon_off}, lat {rpc.lat_off}, height {rpc.height_off} m"
-        raise BadInput(f"the RPC's centre is not on Earth's land or sea: {where}", kind="rpc.bounds", remedy=remedy)
-    _check_denominators(rpc, remedy)
-    _check_round_trip(rpc, shape, remedy)
+        place = f"lon {rpc.lon_off}, lat {rpc.lat_off}, height {rpc.height_off} m"
+        raise BadInput(
+            f"the RPC's centre is not on Earth's land or sea: {place}", kind="rpc.bounds", where=where, remedy=_REMEDY
+        )
+    # Coefficients near the largest float overflow into infinity, which the checks then refuse.
+    with np.errstate(all="ignore"):
+        _check_denominators(rpc, where)
+        _check_round_trip(rpc, shape, where)
 
 
-def _check_denominators(rpc: Rpc, remedy: str) -> None:
+def require_finite(rpc: Rpc, where: str = "") -> None:
+    """Refuse an RPC with NaN or infinity in it.
+
+    Raises
+    ------
+    BadInput
+        ``rpc.nonfinite``.
+    """
+    if not np.isfinite(rpc.packed).all():
+        raise BadInput(
+            "the RPC holds values that are not finite numbers", kind="rpc.nonfinite", where=where, remedy=_REMEDY
+        )
+
+
+def _check_denominators(rpc: Rpc, where: str) -> None:
     side = np.linspace(-1.0, 1.0, 25)
     lon, lat, height = np.meshgrid(side, side, np.array([-1.0, 0.0, 1.0]), indexing="ij")
     values = rpc_kernel.design_matrix(lon, lat, height)
     for name in ("line_den", "sample_den"):
         denominator = values @ np.array(getattr(rpc, name))
-        if not (denominator * getattr(rpc, name)[0]).min() > 0:
-            raise BadInput(f"the RPC's {name} vanishes inside its own domain", kind="rpc.singular", remedy=remedy)
+        if not (denominator * np.sign(getattr(rpc, name)[0])).min() > 0:
+            raise BadInput(
+                f"the RPC's {name} vanishes or changes its sign inside its own domain",
+                kind="rpc.singular",
+                where=where,
+                remedy=_REMEDY,
+            )
 
 
-def _check_round_trip(rpc: Rpc, shape: tuple[int, int] | None, remedy: str) -> None:
+def _check_round_trip(rpc: Rpc, shape: tuple[int, int] | None, where: str) -> None:
     side = np.linspace(-1.0, 1.0, 25)
     heights = rpc.height_off + rpc.height_scale * np.array([-1.0, 0.0, 1.0])
     if shape is None:
@@ -159,6 +185,7 @@ def _check_round_trip(rpc: Rpc, shape: tuple[int, int] | None, remedy: str) -> N
         raise BadInput(
             f"the image of {shape[0]} x {shape[1]} pixels lies outside the ground that the RPC was made for",
             kind="rpc.bounds",
+            where=where,
             remedy="The RPC belongs to another image, or to the whole of which this is a crop.",
         )
     back_line, back_sample = rpc.ground_to_image(lon, lat, heights)
@@ -167,7 +194,8 @@ def _check_round_trip(rpc: Rpc, shape: tuple[int, int] | None, remedy: str) -> N
         raise BadInput(
             "the RPC cannot be inverted over its image: image to ground to image does not close to 0.001 px",
             kind="rpc.singular",
-            remedy=remedy,
+            where=where,
+            remedy=_REMEDY,
         )
 
 

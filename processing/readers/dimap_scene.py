@@ -9,13 +9,14 @@ from pathlib import Path
 from affine import Affine
 
 from configs.schema import AzimuthMeaning, SensorConfig
-from processing.geometry.rpc import Rpc, validate_rpc
+from processing.geometry.corners import Corner
+from processing.geometry.guards import check_model
+from processing.geometry.rpc import Rpc
 from processing.model.errors import BadInput
 from processing.model.levels import Level
 from processing.model.scene import Angles, MapGrid, Scene
 from processing.readers.dimap_radiometry import band_calibrations, indexed_labels, special_values
 from processing.readers.dimap_xml import XmlNode, find_href, safe_href
-from processing.readers.footprint import check_footprint
 from processing.readers.image_files import ImageFiles
 from processing.readers.known_sensors import (
     KnownSensor,
@@ -26,7 +27,7 @@ from processing.readers.known_sensors import (
     ordered_labels,
 )
 from processing.readers.pixels import PixelTile
-from processing.readers.rpc_files import read_rpc
+from processing.readers.rpc_files import read_rpc_document
 
 _LEVELS = {
     "SENSOR": Level.SENSOR,
@@ -61,7 +62,7 @@ def product_scene(document: XmlNode, path: Path, root: Path, sensors: Mapping[st
     angles, moment, facts = _geometry(document, known)
     level = _level(document, where)
     footprint = _footprint(document)
-    model = _model(document, path, root, shape, footprint) if level is Level.SENSOR else None
+    model, doubts = _model(document, path, root, shape) if level is Level.SENSOR else (None, ())
     specials = special_values(document)
     return Scene(
         scene_id=source.maybe("SOURCE_ID") or document.text("Dataset_Identification/DATASET_NAME"),
@@ -80,7 +81,7 @@ def product_scene(document: XmlNode, path: Path, root: Path, sensors: Mapping[st
         saturated=specials.get("SATURATED", known.sensor.saturated),
         profile=profile,
         platform_facts=_facts(document) | facts | {"bands_listed": " ".join(calibrations)},
-        warnings=_warnings(document) + esun_warnings(bands),
+        warnings=_warnings(document) + esun_warnings(bands) + doubts,
     )
 
 
@@ -184,10 +185,21 @@ def _footprint(document: XmlNode) -> tuple[tuple[float, float], ...]:
     return ring
 
 
-def _model(
-    document: XmlNode, path: Path, root: Path, shape: tuple[int, int], footprint: tuple[tuple[float, float], ...]
-) -> Rpc:
-    """The RPC the document names, or the one named alike."""
+def _corners(document: XmlNode) -> tuple[Corner, ...]:
+    """The footprint's vertices, with the pixels they belong to where these are stated (from 1, at pixels' centres)."""
+    return tuple(
+        Corner(
+            lon=vertex.number("LON"),
+            lat=vertex.number("LAT"),
+            line=None if (row := vertex.maybe_number("ROW")) is None else row - 0.5,
+            sample=None if (column := vertex.maybe_number("COL")) is None else column - 0.5,
+        )
+        for vertex in document.all("Dataset_Content/Dataset_Extent/Vertex")
+    )
+
+
+def _model(document: XmlNode, path: Path, root: Path, shape: tuple[int, int]) -> tuple[Rpc, tuple[str, ...]]:
+    """The RPC the document names, or the one named alike; and what is odd about it."""
     components = document.all("Geoposition/Geoposition_Models/Rational_Function_Model/Component")
     components += tuple(
         component
@@ -205,10 +217,16 @@ def _model(
             where=candidates[0].name,
             remedy="Transfer the package again, or ask the producer for the RPC file.",
         )
-    rpc = read_rpc(found)
-    validate_rpc(rpc, shape)
-    check_footprint(rpc, shape, footprint, found.name)
-    return rpc
+    stated = read_rpc_document(found)
+    doubts = check_model(
+        stated.rpc,
+        shape=shape,
+        corners=_corners(document),
+        direct=stated.direct,
+        domain=stated.domain,
+        where=found.name,
+    )
+    return stated.rpc, doubts
 
 
 def _map_grid(document: XmlNode) -> MapGrid | None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from affine import Affine
 
 from configs.schema import SensorConfig
-from processing.geometry.rpc import validate_rpc
+from processing.geometry.corners import Corner
+from processing.geometry.guards import check_model
 from processing.model.errors import BadInput
 from processing.model.levels import Level
 from processing.model.scene import Angles, BandCalibration, Delivery, MapGrid, Scene
 from processing.model.sensor_model import SensorModel
 from processing.readers.dimap_xml import XmlNode, read_xml, root_tag, safe_href
-from processing.readers.footprint import check_footprint
 from processing.readers.image_files import ImageFiles, missing_pixels, open_image
 from processing.readers.known_sensors import (
     KnownSensor,
@@ -107,6 +107,7 @@ def _scene(document: XmlNode, path: Path, root: Path, sensors: Mapping[str, Sens
     footprint = tuple(
         (vertex.number("FRAME_LON"), vertex.number("FRAME_LAT")) for vertex in document.all("Dataset_Frame/Vertex")
     )
+    model, doubts = _model(document, root, path, shape, footprint) if level is Level.SENSOR else (None, ())
     return Scene(
         scene_id=document.text("Dataset_Id/DATASET_NAME"),
         mission=known.sensor.mission,
@@ -118,13 +119,13 @@ def _scene(document: XmlNode, path: Path, root: Path, sensors: Mapping[str, Sens
         shape=shape,
         angles=_angles(document, source),
         footprint=footprint,
-        model=_model(document, root, path, shape, footprint) if level is Level.SENSOR else None,
+        model=model,
         map_grid=None if level is Level.SENSOR else _map_grid(document),
         nodata=_special_values(document).get("nodata", known.sensor.nodata),
         saturated=_special_values(document).get("saturated", known.sensor.saturated),
         profile=profile,
         platform_facts=_facts(document),
-        warnings=esun_warnings(bands),
+        warnings=esun_warnings(bands) + doubts,
     )
 
 
@@ -184,7 +185,7 @@ def _angles(document: XmlNode, source: XmlNode) -> Angles:
 
 def _model(
     document: XmlNode, root: Path, path: Path, shape: tuple[int, int], footprint: tuple[tuple[float, float], ...]
-) -> SensorModel:
+) -> tuple[SensorModel, tuple[str, ...]]:
     image = _image(document, root, path).tiles[0].path
     found = rpc_of_image(image, root)
     if found is None:
@@ -194,9 +195,8 @@ def _model(
             where=image.name,
             remedy="Transfer the package again, or ask the producer for the RPC file.",
         )
-    validate_rpc(found, shape)
-    check_footprint(found, shape, footprint, image.name)
-    return found
+    corners = tuple(Corner(lon=lon, lat=lat) for lon, lat in footprint)
+    return found, check_model(found, shape=shape, corners=corners, where=image.name)
 
 
 def _map_grid(document: XmlNode) -> MapGrid | None:

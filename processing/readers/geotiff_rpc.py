@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from configs.schema import SensorConfig
-from processing.geometry.rpc import Rpc, validate_rpc
+from processing.geometry.guards import check_model
+from processing.geometry.rpc import Rpc
 from processing.model.errors import BadInput
 from processing.model.levels import Level
 from processing.model.scene import Angles, Band, Delivery, MapGrid, Scene
@@ -17,7 +18,7 @@ from processing.readers.package import PackageFiles
 from processing.readers.pixels import PixelTile, open_source, with_source
 from processing.readers.protocol import UNKNOWN_MISSION, UNKNOWN_TIME
 from processing.readers.raster_open import RasterFacts, raster_facts
-from processing.readers.rpc_sources import rpc_of_image
+from processing.readers.rpc_sources import rpc_of_image, tags_against_file
 
 _SUFFIXES = (".tif", ".tiff", ".jp2")
 
@@ -76,9 +77,10 @@ def _scene(image: Path, root: Path, sensors: Mapping[str, SensorConfig]) -> Scen
             where=image.name,
             remedy="Put its RPC file beside it (NAME_RPC.TXT, NAME.RPB, NAME.XML).",
         )
-    if model is not None:
-        validate_rpc(model, shape)
     moment, warnings = _acquired(facts.tags)
+    if model is not None:
+        warnings += check_model(model, shape=shape, where=image.name)
+        warnings += tags_against_file(image, root, shape)
     if known is None:
         warnings = (*warnings, "the file names no mission: no calibration, bands by number")
     return Scene(

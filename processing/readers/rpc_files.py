@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from processing.geometry.guards import Domain
 from processing.geometry.rpc import Rpc
+from processing.geometry.rpc_direct import DirectRpc
 from processing.model.errors import BadInput
 from processing.model.sensor_model import PixelConvention
 from processing.readers.dimap_xml import MAX_BYTES, XmlNode, read_xml
+from processing.readers.rpc_statements import direct_model, image_domain
 
 SUPPORTED = (
     "DIMAP v2 (Pleiades, SPOT 6/7), DIMAP v3 (Pleiades Neo), Rpc_Document (PeruSat-1, KazEOSat-1), WorldView ISD XML, "
@@ -35,6 +38,10 @@ class RpcDocument:
     """METADATA_PROFILE or satellite id the file states."""
     document: XmlNode | None = None
     """The whole XML, for dialects whose file also describes the image."""
+    direct: DirectRpc | None = None
+    """The producer's own inverse, for dialects that state it."""
+    domain: Domain | None = None
+    """The image that the producer made the RPC for, where it says so."""
 
 
 def read_rpc(path: Path) -> Rpc:
@@ -123,9 +130,16 @@ def _dimap_document(root: XmlNode) -> RpcDocument:
     if inverse is None:
         inverse = model.need("GroundtoImage_Values")
         convention, dialect = PixelConvention.CENTRE_ZERO, "dimap-v3"
-    values = _leaves(inverse) | _leaves(model.need("RFM_Validity"))
-    profile = root.maybe("Metadata_Identification/METADATA_PROFILE") or ""
-    return RpcDocument(rpc=_build(values, convention, root.file), dialect=dialect, profile=profile, document=root)
+    validity = model.need("RFM_Validity")
+    rpc = _build(_leaves(inverse) | _leaves(validity), convention, root.file)
+    return RpcDocument(
+        rpc=rpc,
+        dialect=dialect,
+        profile=root.maybe("Metadata_Identification/METADATA_PROFILE") or "",
+        document=root,
+        direct=direct_model(model, rpc),
+        domain=image_domain(validity, convention),
+    )
 
 
 def _rpc_document(root: XmlNode) -> RpcDocument:
@@ -144,6 +158,7 @@ def _rpc_document(root: XmlNode) -> RpcDocument:
         dialect="rpc-document",
         profile=root.maybe("Metadata_Identification/METADATA_PROFILE") or "",
         document=root,
+        domain=image_domain(validity, PixelConvention.CENTRE_ONE),
     )
 
 

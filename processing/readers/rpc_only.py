@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from configs.schema import SensorConfig
-from processing.geometry.rpc import Rpc, validate_rpc
+from processing.geometry.guards import check_model
+from processing.geometry.rpc import Rpc
 from processing.model.errors import BadInput
 from processing.model.levels import Level
 from processing.model.scene import Angles, Band, Delivery, Scene
@@ -34,9 +35,12 @@ class RpcFileReader:
         """The model, understood; see :class:`processing.readers.protocol.SceneReader`."""
         path = files.absolute(files.paths[0])
         found = read_rpc_document(path)
-        validate_rpc(found.rpc, _domain(found.rpc))
+        doubts = check_model(
+            found.rpc, shape=_domain(found.rpc), direct=found.direct, domain=found.domain, where=path.name
+        )
         claims = sensor_claims(sensors, format_name=self.format, profile=found.profile, mission=found.profile)
         scene = _scene(path, found, claims[0] if len(claims) == 1 else None)
+        scene = scene.but(warnings=scene.warnings + doubts)
         if len(claims) > 1:
             # The file does not tell twins apart (Pleiades 1A and 1B): say so, rather than choose.
             scene = scene.but(mission=" or ".join(sorted(claim.sensor.mission for claim in claims)))
