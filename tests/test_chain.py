@@ -31,6 +31,8 @@ def group(name: str, bands: tuple[str, ...], gsd_m: float, shape: tuple[int, int
         group=name,
         bands=tuple(Band(name=band, label=band, calibration=calibration) for band in bands),
         pixels=xr.DataArray(da.from_array(counts, chunks=(1, 256, 256)), dims=("band", "line", "sample")),
+        source=counts,
+        calibration=None,
         quantity=Quantity.DN,
         angles=Angles(sun_zenith_deg=60.0),
         nodata=0,

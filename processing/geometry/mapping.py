@@ -67,6 +67,19 @@ def map_pixels(
         Height at which it is decided whether the image would have reached a pixel whose terrain is void.
     """
     row, col = np.meshgrid(np.arange(*rows) + 0.5, np.arange(*cols) + 0.5, indexing="ij")
+    return map_points(geobox, row, col, model, terrain, image_shape, stand_in_m)
+
+
+def map_points(
+    geobox: GeoBox,
+    row: Array,
+    col: Array,
+    model: SensorModel,
+    terrain: Terrain,
+    image_shape: tuple[int, int],
+    stand_in_m: float,
+) -> Mapping:
+    """The same for continuous output positions of any shape, (0, 0) = outer corner of the first pixel."""
     lon, lat = lonlat_of_map(geobox, row, col)
     height = terrain.height(lon, lat)
     line, sample = model.ground_to_image(lon, lat, height)

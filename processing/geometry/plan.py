@@ -8,6 +8,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from processing.geometry.extent import Bounds, image_border, map_bounds, terrain_range, utm_crs
+from processing.geometry.lattice import BOUND_PX, Lattice, plan_lattice
 from processing.geometry.mapping import lonlat_of_map
 from processing.geometry.terrain import Terrain
 from processing.model.conventions import SHARD_PX
@@ -21,6 +22,8 @@ CELL_PX = 64
 """Blocks are probed, and skipped, by cells of this many output pixels."""
 SUPPORT_PX = 3
 """Half-width of the widest resampling kernel (Lanczos3), source pixels."""
+_SAME_SCALE = 1.1
+"""An output step of up to so many source pixels is not taken for coarser: look angles alone change as much."""
 _MOST_BLOCKS = 100_000
 _ANYWHERE_PX = 1e9
 """Farther than any image is long."""
@@ -66,6 +69,10 @@ class OrthoPlan:
     """Lines, samples of the source."""
     heights: tuple[float, float]
     """Lowest and highest terrain under the image, m above the ellipsoid."""
+    lattice: Lattice
+    """What the smooth part of the mapping is interpolated from."""
+    scale: tuple[float, float]
+    """Source pixels a step of the output, by line and sample; 1 where that is about one, or less."""
 
     def explain(self) -> str:
         """What the plan does, in words."""
@@ -82,8 +89,13 @@ class OrthoPlan:
             f"terrain: {self.heights[0]:.0f} to {self.heights[1]:.0f} m above the ellipsoid",
             f"blocks: {len(self.blocks)} of {self.shard_px} px, {len(reached)} reached by the image",
             f"mapped: {warped / 1e6:.1f} of {rows * cols / 1e6:.1f} Mpx",
+            f"mapping: within {self.lattice.bound_px:g} px of the exact one, from nodes {self.lattice.step} px apart",
             f"source: {self.image_shape[0]} x {self.image_shape[1]} pixels, read {read / max(image, 1):.2f} times over",
         ]
+        if max(self.scale) > 1.0:
+            lines.append(
+                f"coarser than the image {self.scale[0]:.2f} by {self.scale[1]:.2f} times: smoothed by as much"
+            )
         return "\n".join(lines)
 
 
@@ -96,6 +108,7 @@ def plan_ortho(
     bounds: Bounds | None = None,
     snap: str = "lattice",
     shard_px: int = SHARD_PX,
+    bound_px: float = BOUND_PX,
 ) -> OrthoPlan:
     """Plan the orthorectification of a scene. Reads no pixels.
 
@@ -116,6 +129,8 @@ def plan_ortho(
         share their shards' edges. ``pixel``: outward to whole pixels of it, or from the given bounds' top left.
     shard_px
         Pixels a side of one block.
+    bound_px
+        How far a mapped position may lie from the exact one, source pixels.
 
     Raises
     ------
@@ -130,12 +145,35 @@ def plan_ortho(
     ground = image_border(scene.model, scene.shape, heights)
     target = crs or utm_crs(*ground)
     geobox = _geobox(bounds or map_bounds(*ground, target), target, resolution_m, snap, shard_px, bounds is not None)
+    scale = _scale(geobox, scene.model, scene.shape, sum(heights) / 2)
+    support = SUPPORT_PX * max(scale)
     blocks = tuple(
-        _block(geobox, (row, col), shard_px, scene.model, scene.shape, terrain, heights)
+        _block(geobox, (row, col), shard_px, scene.model, scene.shape, terrain, heights, support)
         for row in range(-(-geobox.shape[0] // shard_px))
         for col in range(-(-geobox.shape[1] // shard_px))
     )
-    return OrthoPlan(geobox=geobox, shard_px=shard_px, blocks=blocks, image_shape=scene.shape, heights=heights)
+    windows = [(part.row0, part.row1, part.col0, part.col1) for block in blocks for part in block.strips]
+    return OrthoPlan(
+        geobox=geobox,
+        shard_px=shard_px,
+        blocks=blocks,
+        image_shape=scene.shape,
+        heights=heights,
+        lattice=plan_lattice(geobox, windows, scene.model, terrain, heights, bound_px),
+        scale=scale,
+    )
+
+
+def _scale(geobox: GeoBox, model: SensorModel, image: tuple[int, int], height: float) -> tuple[float, float]:
+    """Source pixels a step of the output at the image's centre; 1 for what is not clearly coarser than the image."""
+    lon, lat = model.image_to_ground(image[0] / 2, image[1] / 2, height)
+    x, y, _, _ = map_bounds(np.atleast_1d(lon), np.atleast_1d(lat), str(geobox.crs))
+    col, row = ~geobox.affine @ (x, y)
+    at = lonlat_of_map(geobox, row + np.array([0.0, 1.0, 0.0]), col + np.array([0.0, 0.0, 1.0]))
+    line, sample = model.ground_to_image(*at, height)
+    steps = [float(np.hypot(*(axis[1:] - axis[0]))) for axis in (line, sample)]
+    scale = [step if step > _SAME_SCALE else 1.0 for step in steps]
+    return scale[0], scale[1]
 
 
 def _geobox(bounds: Bounds, crs: str, resolution: float, snap: str, shard_px: int, given: bool) -> GeoBox:
@@ -165,6 +203,7 @@ def _block(
     image: tuple[int, int],
     terrain: Terrain,
     heights: tuple[float, float],
+    support: float,
 ) -> OrthoBlock:
     """One block: which cells the image may reach at any height the terrain has there, and from which pixels."""
     row0, col0 = index[0] * shard_px, index[1] * shard_px
@@ -177,7 +216,7 @@ def _block(
     low, high = terrain.height_range(lon, lat) or heights
     levels = np.array([low, (low + high) / 2, high])[:, None, None]
     line, sample = model.ground_to_image(lon, lat, levels)
-    margin_line, margin_sample = _margin(line), _margin(sample)
+    margin_line, margin_sample = _margin(line, support), _margin(sample, support)
     line_low, line_high = _cell_range(line, margin_line)
     sample_low, sample_high = _cell_range(sample, margin_sample)
     reached = (line_high > 0) & (line_low < image[0]) & (sample_high > 0) & (sample_low < image[1])
@@ -204,7 +243,7 @@ def _block(
     )
 
 
-def _margin(position: Array) -> float:
+def _margin(position: Array, support: float) -> float:
     """How far beyond its cell's corners a tap can lie, px.
 
     The kernel's reach, one pixel for luck, and twice the usual bound h^2 f''/8 of what linear interpolation between
@@ -215,7 +254,7 @@ def _margin(position: Array) -> float:
         if position.shape[axis] > 2:
             second = np.abs(np.diff(position, n=2, axis=axis))
             bend += float(np.nanmax(second)) if np.isfinite(second).any() else 0.0
-    return SUPPORT_PX + 1.0 + 0.25 * bend
+    return support + 1.0 + 0.25 * bend
 
 
 def _cell_range(position: Array, margin: float) -> tuple[Array, Array]:

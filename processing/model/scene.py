@@ -11,6 +11,7 @@ import xarray as xr
 from affine import Affine
 
 from configs.schema import RadianceRule
+from processing.model.calibration import Calibration
 from processing.model.levels import Level, Quantity
 from processing.model.sensor_model import SensorModel
 
@@ -90,8 +91,7 @@ class Scene:
     """One acquisition by one detector array: bands on one sampling grid, in the sensor's geometry.
 
     ``pixels`` is lazy, dims ``(band, line, sample)``; None when the package holds no pixels, and then
-    ``no_pixels`` says why. After calibration it is float32 with NaN where nodata. ``saturation`` is a lazy
-    boolean array ``(line, sample)``, true where any band is saturated; None before calibration.
+    ``no_pixels`` says why. After calibration it is float32 with NaN where nodata.
     """
 
     scene_id: str
@@ -111,14 +111,18 @@ class Scene:
     footprint: tuple[tuple[float, float], ...]
     """Ring of (lon, lat) as the delivery states it, unclosed; empty when it states none."""
     model: SensorModel | None = None
+    """What the scene is processed with unless told otherwise: the delivered RPC, where there is one."""
+    rigorous: SensorModel | None = None
+    """The camera from orbit, attitude and look angles, where the delivery states what it needs."""
     map_grid: MapGrid | None = None
     nodata: int | None = 0
     saturated: int | None = None
     quantity: Quantity = Quantity.DN
     pixels: xr.DataArray | None = None
-    saturation: xr.DataArray | None = None
     source: PixelSource | None = field(default=None, compare=False)
     """The delivered counts by window, whatever has been calibrated since: what ``pixels`` is made from."""
+    calibration: Calibration | None = None
+    """What turns ``source`` into ``pixels``; None before calibration."""
     no_pixels: str | None = None
     profile: str = ""
     """Metadata profile the figures were understood by."""

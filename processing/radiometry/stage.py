@@ -1,6 +1,6 @@
 """The stage that turns delivered counts into physical values, lazily."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import dask.array as da
@@ -9,6 +9,7 @@ import numpy.typing as npt
 import xarray as xr
 from dask.base import tokenize
 
+from processing.model.calibration import Calibration
 from processing.model.errors import BadInput, Defect
 from processing.model.levels import Quantity
 from processing.model.scene import Scene
@@ -18,18 +19,6 @@ from processing.radiometry.reflectance import solar_irradiance, toa_reflectance
 from processing.radiometry.sun import earth_sun_distance
 
 _UNITS = {Quantity.DN: "1", Quantity.RADIANCE: "W m-2 sr-1 um-1", Quantity.TOA_REFLECTANCE: "1"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Figures:
-    """All that turns a block of counts into values. Tuples only: the same token in every process."""
-
-    nodata: int | None
-    scales: tuple[float, ...] = ()
-    biases: tuple[float, ...] = ()
-    esun: tuple[float, ...] = ()
-    distance_au: float = 1.0
-    sun: SunLattice | None = None
 
 
 def calibrate(scene: Scene, to: Quantity = Quantity.TOA_REFLECTANCE, *, mean_height_m: float = 0.0) -> Scene:
@@ -48,8 +37,8 @@ def calibrate(scene: Scene, to: Quantity = Quantity.TOA_REFLECTANCE, *, mean_hei
     Returns
     -------
     Scene
-        Pixels float32, NaN where nodata; ``saturation`` true where any band reached the saturated count; warnings
-        added where the delivery's sun angle is doubtful.
+        Pixels float32, NaN where nodata; ``calibration`` for stages that read the source themselves; warnings added
+        where the delivery's sun angle is doubtful.
 
     Raises
     ------
@@ -65,13 +54,14 @@ def calibrate(scene: Scene, to: Quantity = Quantity.TOA_REFLECTANCE, *, mean_hei
         )
     if scene.quantity is not Quantity.DN or to not in _UNITS:
         raise Defect(f"cannot turn {scene.quantity} into {to}", kind="radiometry.quantity")
-    figures, warnings = _figures(scene, to, mean_height_m)
+    calibration, warnings = _calibration(scene, to, mean_height_m)
     counts = _counts(scene.pixels)
     values = da.map_blocks(
         _values,
         counts,
-        figures=figures,
-        name=f"calibrate-{tokenize(counts.name, figures)}",
+        calibration=calibration,
+        shape=scene.shape,
+        name=f"calibrate-{tokenize(counts.name, calibration)}",
         dtype=np.float32,
         meta=np.empty((0, 0, 0), dtype=np.float32),
     )
@@ -81,21 +71,9 @@ def calibrate(scene: Scene, to: Quantity = Quantity.TOA_REFLECTANCE, *, mean_hei
         coords={"band": list(scene.band_names)},
         attrs={"units": _UNITS[to], "quantity": str(to)},
     )
-    saturation = None
-    if scene.saturated is not None:
-        flags = da.map_blocks(
-            _saturated,
-            counts,
-            threshold=scene.saturated,
-            name=f"saturated-{tokenize(counts.name, scene.saturated)}",
-            drop_axis=0,
-            dtype=np.bool_,
-            meta=np.empty((0, 0), dtype=np.bool_),
-        )
-        saturation = xr.DataArray(flags, dims=("line", "sample"))
     return scene.but(
         pixels=pixels,
-        saturation=saturation,
+        calibration=calibration,
         quantity=to,
         nodata=None,
         warnings=tuple(dict.fromkeys((*scene.warnings, *warnings))),
@@ -112,47 +90,48 @@ def _counts(pixels: xr.DataArray) -> da.Array:
     return whole
 
 
-def _figures(scene: Scene, to: Quantity, mean_height_m: float) -> tuple[_Figures, tuple[str, ...]]:
+def _calibration(scene: Scene, to: Quantity, mean_height_m: float) -> tuple[Calibration, tuple[str, ...]]:
     """The figures a goal needs, each checked, and what to warn of."""
+    bands = len(scene.bands)
+    plain = Calibration(gains=(1.0,) * bands, offsets=(0.0,) * bands, nodata=scene.nodata, saturated=scene.saturated)
     if to is Quantity.DN:
-        return _Figures(nodata=scene.nodata), ()
+        return plain, ()
     calibrations = [calibration_of(band) for band in scene.bands]
     factors = [radiance_factors(calibration) for calibration in calibrations]
-    scales, biases = tuple(scale for scale, _ in factors), tuple(bias for _, bias in factors)
     if to is Quantity.RADIANCE:
-        return _Figures(nodata=scene.nodata, scales=scales, biases=biases), ()
-    sun, warnings = sun_lattice(scene, mean_height_m)
-    esun = tuple(
-        solar_irradiance(band, calibration) for band, calibration in zip(scene.bands, calibrations, strict=True)
-    )
+        gains, offsets = zip(*factors, strict=True)
+        return replace(plain, gains=gains, offsets=offsets), ()
+    pairs = zip(scene.bands, calibrations, strict=True)
     distance = earth_sun_distance(scene.acquired)
-    return _Figures(
-        nodata=scene.nodata, scales=scales, biases=biases, esun=esun, distance_au=distance, sun=sun
+    # What a radiance of one is as reflectance under a sun in the zenith.
+    units = [
+        float(toa_reflectance(1.0, esun=solar_irradiance(*pair), distance_au=distance, cos_sun_zenith=1.0))
+        for pair in pairs
+    ]
+    sun, warnings = sun_lattice(scene, mean_height_m)
+    return replace(
+        plain,
+        gains=tuple(scale * unit for (scale, _), unit in zip(factors, units, strict=True)),
+        offsets=tuple(bias * unit for (_, bias), unit in zip(factors, units, strict=True)),
+        illumination=sun.cosines,
     ), warnings
 
 
 def _values(
-    counts: npt.NDArray[Any], *, figures: _Figures, block_info: dict[Any, Any] | None = None
+    counts: npt.NDArray[Any],
+    *,
+    calibration: Calibration,
+    shape: tuple[int, int],
+    block_info: dict[Any, Any] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Values of one block of counts (all bands), float64 inside."""
     assert block_info is not None
     _, lines, samples = block_info[0]["array-location"]
     result = np.empty(counts.shape, dtype=np.float32)
-    cosine = None if figures.sun is None else figures.sun.cos_zenith(tuple(lines), tuple(samples))
+    light = SunLattice(shape=shape, cosines=calibration.illumination).cos_zenith(tuple(lines), tuple(samples))
     for band, dn in enumerate(counts):
-        value = dn.astype(np.float64)
-        if figures.scales:
-            value = value * figures.scales[band] + figures.biases[band]
-        if cosine is not None:
-            value = toa_reflectance(
-                value, esun=figures.esun[band], distance_au=figures.distance_au, cos_sun_zenith=cosine
-            )
-        if figures.nodata is not None:
-            value[dn == figures.nodata] = np.nan
+        value = (dn * np.float64(calibration.gains[band]) + calibration.offsets[band]) / light
+        if calibration.nodata is not None:
+            value[dn == calibration.nodata] = np.nan
         result[band] = value
     return result
-
-
-def _saturated(counts: npt.NDArray[Any], *, threshold: int) -> npt.NDArray[np.bool_]:
-    """Where any band has reached the saturated count."""
-    return np.asarray((counts >= threshold).any(axis=0))

@@ -10,6 +10,7 @@ from affine import Affine
 
 from processing.geometry.rpc import Rpc, fit_rpc
 from processing.geometry.terrain import Terrain
+from processing.model.calibration import Calibration
 from processing.model.levels import Level, Quantity
 from processing.model.scene import Angles, Band, Scene
 from processing.model.sensor_model import SensorModel
@@ -91,9 +92,9 @@ def scene_of_pixels(
     model: SensorModel,
     *,
     chunks: int = 128,
-    saturation: npt.NDArray[np.bool_] | None = None,
+    saturated: int | None = None,
 ) -> Scene:
-    """A scene of float pixels ``(band, line, sample)``, as calibration leaves one."""
+    """A scene of float pixels ``(band, line, sample)``, as calibration leaves one; saturated from a value on."""
     lazy = da.from_array(pixels, chunks=(-1, chunks, chunks))
     return Scene(
         scene_id="small",
@@ -110,7 +111,6 @@ def scene_of_pixels(
         nodata=None,
         quantity=Quantity.TOA_REFLECTANCE,
         pixels=xr.DataArray(lazy, dims=("band", "line", "sample")),
-        saturation=None
-        if saturation is None
-        else xr.DataArray(da.from_array(saturation, chunks=chunks), dims=("line", "sample")),
+        source=pixels,
+        calibration=Calibration(gains=(1.0,) * len(pixels), offsets=(0.0,) * len(pixels), saturated=saturated),
     )

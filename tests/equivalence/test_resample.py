@@ -101,7 +101,7 @@ def test_saturation_spreads_to_every_pixel_it_went_into(resampling: Resampling) 
     mask[20, 25] = True
     line, sample = (axis.ravel() for axis in np.mgrid[10:30:0.25, 15:35:0.25] + 0.125)
     flagged = np.empty(line.size, dtype=bool)
-    any_tap(mask, (0, 0), SHAPE, line, sample, resampling.taps, flagged)
+    any_tap(mask, (0, 0), SHAPE, line, sample, resampling.taps, (1.0, 1.0), flagged)
     reach = max(resampling.taps / 2, 0.5)
     expected = (np.abs(line - 20.5) < reach) & (np.abs(sample - 25.5) < reach)
     np.testing.assert_array_equal(flagged, expected)

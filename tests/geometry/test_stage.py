@@ -32,7 +32,7 @@ def test_positions_read_back_are_the_positions_mapped() -> None:
     image = orthorectify(scene, TERRAIN, plan)
     error = max_mapping_error_px(plan, MODEL, TERRAIN)
     assert error is not None
-    assert error < 1e-6
+    assert error < 0.003
     assert image.pixels.dims == ("band", "y", "x")
     assert image.pixels.y[0] > image.pixels.y[1]
     assert float(image.pixels.x[0]) == plan.geobox.affine.c + 5.0
@@ -61,9 +61,10 @@ def test_void_terrain_is_flagged_where_the_image_would_be() -> None:
 
 
 def test_saturation_is_carried() -> None:
-    saturation = np.zeros(SHAPE, dtype=bool)
-    saturation[200:203, 150:153] = True
-    scene = scene_of_pixels(coordinate_pixels(SHAPE), MODEL, saturation=saturation)
+    coordinates = coordinate_pixels(SHAPE)
+    bright = np.zeros((1, *SHAPE), dtype=np.float32)
+    bright[0, 200:203, 150:153] = 4095
+    scene = scene_of_pixels(np.concatenate([coordinates, bright]), MODEL, saturated=4095)
     plan = plan_ortho(scene, TERRAIN, resolution_m=10.0, snap="pixel")
     image = orthorectify(scene, TERRAIN, plan, resampling="bilinear")
     pixels, qa = dask.compute(image.pixels.data, image.qa.data, scheduler="sync")
@@ -92,29 +93,27 @@ def test_the_measure_of_error_sees_an_error() -> None:
     plan = plan_ortho(scene, TERRAIN, resolution_m=10.0, snap="pixel")
 
     class Wrong:
-        """Looks half a pixel aside, so that the used mapping and the exact one differ."""
+        """Looks half a pixel aside at lattice nodes only, so that the used mapping and the exact one differ."""
 
         def ground_to_image(self, lon, lat, height):  # type: ignore[no-untyped-def]
             line, sample = MODEL.ground_to_image(lon, lat, height)
-            calls.append(1)
-            return line + (0.5 if len(calls) % 2 else 0.0), sample
+            return line + (0.5 if np.ndim(lon) == 2 else 0.0), sample
 
         image_to_ground = MODEL.image_to_ground
 
-    calls: list[int] = []
     error = max_mapping_error_px(plan, Wrong(), TERRAIN, patches=4)  # type: ignore[arg-type]
-    assert error == pytest.approx(0.5, abs=1e-6)
-    assert max_mapping_error_px(plan, Refined(model=MODEL, line=(2.0, 1e-4, 0.0)), TERRAIN) == pytest.approx(
-        0.0, abs=1e-6
-    )
+    assert error == pytest.approx(0.5, abs=0.01)
+    good = max_mapping_error_px(plan, Refined(model=MODEL, line=(2.0, 1e-4, 0.0)), TERRAIN)
+    assert good is not None
+    assert 0.0 < good < 0.005
 
 
 def test_what_cannot_be_done_is_refused() -> None:
     scene = scene_of_pixels(coordinate_pixels(SHAPE), MODEL)
     plan = plan_ortho(scene, TERRAIN, resolution_m=10.0, snap="pixel")
-    assert scene.pixels is not None
-    with pytest.raises(Defect, match="float32"):
-        orthorectify(scene.but(pixels=scene.pixels.astype(np.uint16)), TERRAIN, plan)
+    counts = coordinate_pixels(SHAPE).astype(np.uint16)
+    with pytest.raises(Defect, match="calibrated"):
+        orthorectify(scene.but(source=counts, calibration=None), TERRAIN, plan)
     with pytest.raises(Defect, match="another scene"):
         orthorectify(scene.but(shape=(3, 4)), TERRAIN, plan)
     with pytest.raises(BadInput, match="no pixels"):

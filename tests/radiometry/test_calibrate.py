@@ -110,11 +110,6 @@ def test_radiance_and_counts(dn: npt.NDArray[np.uint16]) -> None:
     np.testing.assert_array_equal(counts, np.where(dn == 0, np.nan, dn))
 
 
-def test_saturation_is_any_band(dn: npt.NDArray[np.uint16]) -> None:
-    flags = computed(calibrate(scene_of(dn)).saturation)
-    assert np.argwhere(flags).tolist() == [[40, 50]]
-
-
 def test_values_and_names_do_not_depend_on_chunks_or_the_run(dn: npt.NDArray[np.uint16]) -> None:
     small, large = calibrate(scene_of(dn, chunks=17)), calibrate(scene_of(dn, chunks=1000))
     assert computed(small.pixels).tobytes() == computed(large.pixels).tobytes()

@@ -1,0 +1,171 @@
+"""One shard of an orthoimage, all bands: map, read, calibrate, resample and flag, tile by tile, in one pass."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from odc.geo.geobox import GeoBox
+
+from processing.geometry.lattice import Lattice, Nodes, lattice_nodes
+from processing.geometry.layered import map_window
+from processing.geometry.mapping import Mapping
+from processing.geometry.occlusion import Visibility
+from processing.geometry.plan import OrthoBlock, Window
+from processing.geometry.resample import any_tap
+from processing.geometry.tap_kernel import resample_tile
+from processing.geometry.terrain import Heights, Terrain
+from processing.geometry.tile_kernel import calibrate_tile, interleave, negative_clearance, reach_of_tile
+from processing.model.calibration import Calibration
+from processing.model.errors import Defect
+from processing.model.qa import Qa
+from processing.model.scene import PixelSource
+from processing.model.sensor_model import SensorModel
+
+TILE_PX = 256
+"""Pixels a side of what is mapped and resampled at a time: its source and positions stay in the cache."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrthoJob:
+    """What every block's task must know."""
+
+    geobox: GeoBox
+    lattice: Lattice
+    model: SensorModel
+    image: tuple[int, int]
+    """Lines and samples."""
+    bands: int
+    taps: int
+    scale: tuple[float, float]
+    """Source pixels a step of the output, by line and sample; 1 where the kernel is not to be widened."""
+    calibration: Calibration
+
+
+def orthorectified_block(
+    job: OrthoJob, terrain: Terrain, visibility: Visibility | None, source: PixelSource, block: OrthoBlock
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
+    """Pixels ``(band, y, x)`` and flags ``(y, x)`` of one block; nothing outside its source window is read.
+
+    Raises
+    ------
+    Defect
+        ``geometry.plan`` if a tap lies outside the window that the plan foresaw.
+    """
+    pixels = np.full((job.bands, *block.window.shape), np.nan, dtype=np.float32)
+    qa = np.full(block.window.shape, Qa.NODATA, dtype=np.uint16)
+    if block.source is None:
+        return pixels, qa
+    read = block.source
+    counts = np.asarray(source[slice(0, job.bands), slice(read.row0, read.row1), slice(read.col0, read.col1)])
+    edges = (block.window.row0, block.window.row1, block.window.col0, block.window.col1)
+    nodes = lattice_nodes(job.lattice, job.geobox, edges, job.model, terrain)
+    missed = 0
+    for tile in _tiles(block):
+        rows, cols = (tile.row0, tile.row1), (tile.col0, tile.col1)
+        mapping = map_window(nodes, job.lattice, job.geobox, rows, cols, job.model, terrain, job.image)
+        values, bits, lost = _tile(job, mapping, counts, read)
+        missed += lost
+        if visibility is not None:
+            bits |= _hidden(job, nodes, tile, visibility)
+        inside = np.s_[
+            tile.row0 - block.window.row0 : tile.row1 - block.window.row0,
+            tile.col0 - block.window.col0 : tile.col1 - block.window.col0,
+        ]
+        if values is not None:
+            pixels[(slice(None), *inside)] = values
+        qa[inside] = bits
+    if missed:
+        raise Defect(
+            f"the plan of block {block.index} missed source pixels of {missed} output pixels", kind="geometry.plan"
+        )
+    return pixels, qa
+
+
+def _tiles(block: OrthoBlock) -> Iterator[Window]:
+    """Tiles that hold every part of the block which the image may reach."""
+    for first in range(block.window.row0, block.window.row1, TILE_PX):
+        last = min(first + TILE_PX, block.window.row1)
+        strips = [strip for strip in block.strips if strip.row0 < last and strip.row1 > first]
+        if not strips:
+            continue
+        left, right = min(strip.col0 for strip in strips), max(strip.col1 for strip in strips)
+        for col in range(left, right, TILE_PX):
+            yield Window(row0=first, row1=last, col0=col, col1=min(col + TILE_PX, right))
+
+
+def _tile(
+    job: OrthoJob, mapping: Mapping, counts: npt.NDArray[Any], read: Window
+) -> tuple[npt.NDArray[np.float32] | None, npt.NDArray[np.uint16], int]:
+    """Values ``(band, y, x)`` (None for none), flags, and how many pixels the window's pixels did not suffice for."""
+    shape = mapping.line.shape
+    bits = np.where(mapping.void, np.uint16(Qa.NO_TERRAIN | Qa.NODATA), np.uint16(0))
+    line, sample = mapping.line.ravel(), mapping.sample.ravel()
+    low_line, high_line, low_sample, high_sample = reach_of_tile(line, sample, job.image)
+    if high_line < 0:
+        return None, bits | np.uint16(Qa.NODATA), 0
+    reach = [int(np.ceil(job.taps / 2 * max(factor, 1.0))) + 1 for factor in job.scale]
+    rows = slice(max(low_line - reach[0], read.row0) - read.row0, min(high_line + reach[0] + 1, read.row1) - read.row0)
+    cols = slice(
+        max(low_sample - reach[1], read.col0) - read.col0, min(high_sample + reach[1] + 1, read.col1) - read.col0
+    )
+    part = counts[:, rows, cols]
+    origin = (rows.start + read.row0, cols.start + read.col0)
+    calibration = job.calibration
+    pixels = np.empty((*part.shape[1:], job.bands), dtype=np.float32)
+    nodata = np.nan if calibration.nodata is None else float(calibration.nodata)
+    threshold = np.inf if calibration.saturated is None else float(calibration.saturated)
+    saturated = interleave(part, nodata, threshold, pixels)
+    values = np.empty((job.bands, line.size), dtype=np.float32)
+    missed = resample_tile(pixels, origin, job.image, line, sample, job.taps, job.scale, values)
+    if saturated:
+        touched = np.empty(line.size, dtype=np.bool_)
+        any_tap((pixels >= threshold).any(axis=2), origin, job.image, line, sample, job.taps, job.scale, touched)
+        touched &= ~np.isnan(values).all(axis=0)
+        bits[touched.reshape(shape)] |= np.uint16(Qa.SATURATED)
+    calibrate_tile(
+        values,
+        line,
+        sample,
+        job.image,
+        np.array(calibration.gains),
+        np.array(calibration.offsets),
+        np.array(calibration.illumination),
+        bits.reshape(-1),
+        int(Qa.NODATA),
+    )
+    return values.reshape(job.bands, *shape), bits, missed
+
+
+def _hidden(job: OrthoJob, nodes: Nodes, tile: Window, visibility: Visibility) -> npt.NDArray[np.uint16]:
+    """OCCLUDED and TERRAIN_SHADOW of a tile's pixels."""
+    bits = np.zeros(tile.shape, dtype=np.uint16)
+    for clearance, flag in ((visibility.view, Qa.OCCLUDED), (visibility.sun, Qa.TERRAIN_SHADOW)):
+        if clearance is not None and _may_hide(nodes, job.lattice, tile, clearance):
+            hidden = np.empty(tile.shape, dtype=np.bool_)
+            negative_clearance(
+                nodes.values,
+                (nodes.row0, nodes.col0),
+                job.lattice.step,
+                clearance,
+                (tile.row0, tile.col0),
+                hidden,
+            )
+            bits[hidden] |= np.uint16(flag)
+    return bits
+
+
+def _may_hide(nodes: Nodes, lattice: Lattice, tile: Window, clearance: Heights) -> bool:
+    """Whether a negative clearance lies anywhere near a tile: most tiles need no second look."""
+    cells = nodes.values[
+        tile.row0 // lattice.step - nodes.row0 : -(-tile.row1 // lattice.step) - nodes.row0 + 1,
+        tile.col0 // lattice.step - nodes.col0 : -(-tile.col1 // lattice.step) - nodes.col0 + 1,
+        6:8,
+    ].reshape(-1, 2)
+    cells = cells[np.isfinite(cells).all(axis=1)]
+    if not len(cells):
+        return True
+    first = np.maximum(np.floor(cells.min(axis=0)).astype(int) - 1, 0)
+    last = np.maximum(np.ceil(cells.max(axis=0)).astype(int) + 2, 0)
+    return bool((clearance[first[0] : last[0], first[1] : last[1]] < 0).any())

@@ -1,0 +1,228 @@
+"""Compiled: image positions of a tile of output pixels from lattice nodes, the terrain sampled at every pixel."""
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from processing.geometry.terrain import bilinear_point
+
+Array = npt.NDArray[np.float64]
+Heights = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+INSIDE = 0
+OUTSIDE_LAYERS = 1
+VOID = 2
+
+
+@njit(nogil=True, cache=True)
+def map_tile(
+    nodes: Array,
+    first_node: tuple[int, int],
+    step: int,
+    layers: tuple[float, float],
+    heights: Heights,
+    first_pixel: tuple[int, int],
+    line: Array,
+    sample: Array,
+) -> tuple[int, int]:
+    """Fill the positions of a tile's pixel centres.
+
+    Parameters
+    ----------
+    nodes
+        As :attr:`processing.geometry.lattice.Nodes.values`.
+    first_node
+        Row and column of the first node, in steps from the grid's first pixel.
+    step
+        Output pixels between nodes.
+    layers
+        Height of the middle layer, and from there to the outer ones, m.
+    heights
+        Terrain, m above the ellipsoid, NaN void.
+    first_pixel
+        Row and column of the tile's first pixel in the grid.
+    line, sample
+        Written, ``(rows, cols)``; NaN where the terrain is void or absent.
+
+    Returns
+    -------
+    void, beyond
+        Pixels without terrain; pixels whose terrain lies beyond the layers (their positions are extrapolated).
+    """
+    rows, cols = line.shape
+    left = np.empty(8)
+    slope = np.empty(8)
+    scale = 1.0 / step
+    void = 0
+    beyond = 0
+    for row in range(rows):
+        at_row = first_pixel[0] + row
+        node_row = at_row // step
+        down = (at_row - node_row * step + 0.5) * scale
+        node_row -= first_node[0]
+        col = 0
+        while col < cols:
+            at_col = first_pixel[1] + col
+            node_col = at_col // step
+            last = min(cols, (node_col + 1) * step - first_pixel[1])
+            offset = first_pixel[1] - node_col * step
+            node_col -= first_node[1]
+            for value in range(8):
+                upper_left = nodes[node_row, node_col, value]
+                upper_right = nodes[node_row, node_col + 1, value]
+                left[value] = upper_left + down * (nodes[node_row + 1, node_col, value] - upper_left)
+                right = upper_right + down * (nodes[node_row + 1, node_col + 1, value] - upper_right)
+                slope[value] = right - left[value]
+            for pixel in range(col, last):
+                across = (pixel + offset + 0.5) * scale
+                height = bilinear_point(heights, left[6] + across * slope[6], left[7] + across * slope[7])
+                t = (height - layers[0]) / layers[1]
+                line[row, pixel] = (left[0] + across * slope[0]) + t * (
+                    (left[1] + across * slope[1]) + t * (left[2] + across * slope[2])
+                )
+                sample[row, pixel] = (left[3] + across * slope[3]) + t * (
+                    (left[4] + across * slope[4]) + t * (left[5] + across * slope[5])
+                )
+                if not abs(t) <= 1.0:
+                    if np.isnan(height):
+                        void += 1
+                    else:
+                        beyond += 1
+            col = last
+    return void, beyond
+
+
+@njit(nogil=True, cache=True)
+def sort_out_tile(
+    nodes: Array,
+    first_node: tuple[int, int],
+    step: int,
+    layers: tuple[float, float],
+    heights: Heights,
+    first_pixel: tuple[int, int],
+    image: tuple[int, int],
+    void: Mask,
+    beyond: Mask,
+) -> None:
+    """What is odd in a tile that :func:`map_tile` counted oddities in.
+
+    ``void (rows, cols)``: the terrain has no value, and at the middle layer's height the image would reach the pixel.
+    ``beyond``: the terrain lies outside the layers.
+    """
+    for row in range(void.shape[0]):
+        for col in range(void.shape[1]):
+            pixel = (first_pixel[0] + row, first_pixel[1] + col)
+            height = bilinear_point(
+                heights,
+                value_at(nodes, first_node, step, pixel, 6),
+                value_at(nodes, first_node, step, pixel, 7),
+            )
+            void[row, col] = beyond[row, col] = False
+            if np.isnan(height):
+                line = value_at(nodes, first_node, step, pixel, 0)
+                sample = value_at(nodes, first_node, step, pixel, 3)
+                void[row, col] = 0.0 <= line < image[0] and 0.0 <= sample < image[1]
+            else:
+                beyond[row, col] = not abs((height - layers[0]) / layers[1]) <= 1.0
+
+
+@njit(nogil=True, cache=True)
+def value_at(nodes: Array, first_node: tuple[int, int], step: int, pixel: tuple[int, int], value: int) -> float:
+    """One node value, interpolated at a pixel's centre exactly as :func:`map_tile` does."""
+    node_row = pixel[0] // step
+    node_col = pixel[1] // step
+    down = (pixel[0] - node_row * step + 0.5) * (1.0 / step)
+    across = (pixel[1] - node_col * step + 0.5) * (1.0 / step)
+    node_row -= first_node[0]
+    node_col -= first_node[1]
+    upper_left = nodes[node_row, node_col, value]
+    upper_right = nodes[node_row, node_col + 1, value]
+    left: float = upper_left + down * (nodes[node_row + 1, node_col, value] - upper_left)
+    right: float = upper_right + down * (nodes[node_row + 1, node_col + 1, value] - upper_right)
+    return left + across * (right - left)
+
+
+@njit(nogil=True, cache=True)
+def negative_clearance(
+    nodes: Array,
+    first_node: tuple[int, int],
+    step: int,
+    clearance: Heights,
+    first_pixel: tuple[int, int],
+    hidden: Mask,
+) -> None:
+    """Fill ``hidden (rows, cols)``: where a grid aligned with the terrain, bilinear at each pixel, is negative."""
+    for row in range(hidden.shape[0]):
+        for col in range(hidden.shape[1]):
+            pixel = (first_pixel[0] + row, first_pixel[1] + col)
+            down = value_at(nodes, first_node, step, pixel, 6)
+            across = value_at(nodes, first_node, step, pixel, 7)
+            hidden[row, col] = bilinear_point(clearance, down, across) < 0.0
+
+
+@njit(nogil=True, cache=True)
+def reach_of_tile(line: Array, sample: Array, image: tuple[int, int]) -> tuple[int, int, int, int]:
+    """First and last line and sample (ends included) of the pixels that positions in the image fall on; -1 if none."""
+    low_line, high_line, low_sample, high_sample = image[0], -1, image[1], -1
+    for point in range(line.size):
+        if 0.0 <= line[point] < image[0] and 0.0 <= sample[point] < image[1]:
+            row = int(line[point])
+            col = int(sample[point])
+            low_line = min(low_line, row)
+            high_line = max(high_line, row)
+            low_sample = min(low_sample, col)
+            high_sample = max(high_sample, col)
+    return low_line, high_line, low_sample, high_sample
+
+
+@njit(nogil=True, cache=True)
+def interleave(counts: npt.NDArray[np.generic], nodata: float, saturated: float, pixels: Heights) -> bool:
+    """Counts ``(band, line, sample)`` as float32 ``(line, sample, band)``, NaN for nodata; whether any is saturated."""
+    found = False
+    bands, lines, samples = counts.shape
+    for line in range(lines):
+        for band in range(bands):
+            for sample in range(samples):
+                value = np.float32(counts[band, line, sample])
+                found |= bool(value >= saturated)
+                pixels[line, sample, band] = np.nan if value == nodata else value
+    return found
+
+
+@njit(nogil=True, cache=True)
+def calibrate_tile(
+    values: Heights,
+    line: Array,
+    sample: Array,
+    image: tuple[int, int],
+    gains: Array,
+    offsets: Array,
+    illumination: Array,
+    absent: npt.NDArray[np.uint16],
+    bit: int,
+) -> None:
+    """Resampled counts ``(bands, points)`` to values, in place; raises ``bit`` in ``absent`` where a band has none.
+
+    As :class:`processing.model.calibration.Calibration` says, the illumination bilinear at each point's position.
+    """
+    rows = illumination.shape[0] - 1
+    cols = illumination.shape[1] - 1
+    for point in range(line.size):
+        light = illumination[0, 0]
+        if rows > 0 and not np.isnan(line[point]):
+            y = min(max(line[point] / image[0] * rows, 0.0), float(rows))
+            x = min(max(sample[point] / image[1] * cols, 0.0), float(cols))
+            row = min(int(y), rows - 1)
+            col = min(int(x), cols - 1)
+            upper = illumination[row, col] + (x - col) * (illumination[row, col + 1] - illumination[row, col])
+            lower = illumination[row + 1, col] + (x - col) * (
+                illumination[row + 1, col + 1] - illumination[row + 1, col]
+            )
+            light = upper + (y - row) * (lower - upper)
+        factor = 1.0 / light
+        for band in range(values.shape[0]):
+            value = (values[band, point] * gains[band] + offsets[band]) * factor
+            values[band, point] = value
+            if np.isnan(value):
+                absent[point] |= bit
