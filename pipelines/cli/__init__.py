@@ -2,6 +2,7 @@
 
 import typer
 
+from pipelines.cli.bench import bench
 from pipelines.cli.demo import demo
 from pipelines.cli.doctor import doctor
 from pipelines.cli.info import info
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 for command in (demo, info, process, search, ortho, simulate, doctor):
     app.command()(command)
+app.add_typer(bench)
 
 
 def _version(wanted: bool) -> None:

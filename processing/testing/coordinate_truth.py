@@ -150,6 +150,15 @@ def sample_output(path: Path, grid: Grid, truth: TruthPoints) -> Array:
     return np.stack(sampled)
 
 
+def output_shape(path: Path) -> tuple[int, int]:
+    """Rows and columns of a GeoTIFF, or of the finest level of a Zarr store of Qyran's."""
+    if path.suffix != ".zarr":
+        with rasterio.open(path) as dataset:
+            return int(dataset.height), int(dataset.width)
+    rows, columns = _measurements(path).attrs["spatial:shape"]
+    return int(rows), int(columns)
+
+
 def measure_lookup(truth: TruthPoints, sampled: Array) -> Lookup:
     """Compare what a tool made of the coordinate image with the truth.
 
@@ -237,9 +246,14 @@ def _bands(path: Path) -> Iterator[tuple[Values, tuple[float, float, float]]]:
             for number in range(1, dataset.count + 1):
                 yield dataset.read(number), place
         return
-    measurements: Any = zarr.open_group(path, mode="r")["measurements"]
-    _, group = min(measurements.groups())
+    group = _measurements(path)
     affine = group.attrs["spatial:transform"]
     finest = group[group.attrs["multiscales"]["layout"][0]["asset"]]
     for name in group.attrs["bands"]:
         yield np.asarray(finest[name][:]), (affine[0], affine[2], affine[5])
+
+
+def _measurements(path: Path) -> Any:
+    """The first measurement group of a store."""
+    measurements: Any = zarr.open_group(path, mode="r")["measurements"]
+    return min(measurements.groups())[1]

@@ -19,6 +19,7 @@ LONG_FUNCTIONS: dict[str, str] = {
     "processing/testing/dimap2/product.py:product_document": "one document, written down in its own order",
 }
 MANY_PARAMETERS: dict[str, str] = {
+    "pipelines/cli/bench.py:ortho": "the command's options are its parameters",
     "pipelines/cli/ortho.py:ortho": "the command's options are its parameters",
     "pipelines/cli/search.py:search": "the command's options are its parameters",
     "processing/testing/render.py:render": "a world, its relief, a camera, a detector and their light",
