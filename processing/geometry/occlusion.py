@@ -152,9 +152,9 @@ def _steps_inside(position: float, step: float, side: int) -> float:
     """Steps until a coordinate leaves the block it is in."""
     low = np.floor(position / side) * side
     if step > 0.0:
-        return (low + side - position) / step
+        return float((low + side - position) / step)
     if step < 0.0:
-        return (position - low) / -step
+        return float((position - low) / -step)
     return np.inf
 
 

@@ -116,5 +116,5 @@ def _per_metre(
     x, y = terrain.map_position(up[0].ravel(), up[1].ravel())
     a, b, c, d, e, f = tuple(~terrain.transform)[:6]
     col, row = (a * x + b * y + c).reshape(up[0].shape), (d * x + e * y + f).reshape(up[0].shape)
-    _, _, metres = _ELLIPSOID.inv(*place, *(np.nan_to_num(axis) for axis in up))
+    _, _, metres = _ELLIPSOID.inv(place[0], place[1], np.nan_to_num(up[0]), np.nan_to_num(up[1]))
     return np.stack([row - cell[0], col - cell[1], np.where(np.isfinite(up[0]), metres, np.nan)]) / climb_m

@@ -125,7 +125,7 @@ class Terrain:
         to_map = _transformer(GEOGRAPHIC_WGS84, self.crs)
         x, y = (lon, lat) if to_map is None else to_map.transform(lon, lat)
         x, y = np.ascontiguousarray(x, dtype=np.float64), np.ascontiguousarray(y, dtype=np.float64)
-        turn = _full_turn(self.crs)
+        turn = full_turn(self.crs)
         if turn:
             a, b, c, *_ = tuple(self.transform)[:6]
             middle = c + (a * self.heights.shape[1] + b * self.heights.shape[0]) / 2
@@ -170,7 +170,13 @@ def _transformer(source: str, target: str) -> Transformer | None:
 
 
 @lru_cache(maxsize=32)
-def _full_turn(crs: str) -> float:
+def lonlat_transformer(crs: str) -> Transformer:
+    """Transformer from lon, lat (WGS 84) to a CRS, x before y; never a guess where a grid of shifts is missing."""
+    return Transformer.from_crs(GEOGRAPHIC_WGS84, crs, always_xy=True, allow_ballpark=False)
+
+
+@lru_cache(maxsize=32)
+def full_turn(crs: str) -> float:
     """How far apart two names of one meridian are in a CRS; 0 where x is no longitude."""
     system = CRS.from_user_input(crs)
     return 2.0 * np.pi / system.axis_info[0].unit_conversion_factor if system.is_geographic else 0.0
