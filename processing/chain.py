@@ -7,6 +7,7 @@ import numpy as np
 
 from configs.schema import RecipeConfig, SensorConfig
 from processing.geometry.extent import image_border, terrain_range, utm_crs
+from processing.geometry.guards import check_heights
 from processing.geometry.plan import plan_ortho
 from processing.geometry.stage import orthorectify
 from processing.geometry.terrain import Terrain
@@ -96,6 +97,8 @@ def _image(
     """One group's image."""
     group = sensor.groups[scene.group]
     plan = plan_ortho(scene, terrain, resolution_m=group.resolution_m, crs=crs, shard_px=shard_px)
+    assert scene.model is not None
+    scene = scene.but(warnings=scene.warnings + check_heights(scene.model, plan.heights))
     calibrated = calibrate(scene, Quantity.TOA_REFLECTANCE, mean_height_m=sum(plan.heights) / 2)
     image = orthorectify(calibrated, terrain, plan, resampling=recipe.resampling)
     flags = image.qa.data
