@@ -43,6 +43,8 @@ def _show(facts: dict[str, Any]) -> None:
         corners = ", ".join(f"{lon:.4f} {lat:.4f}" for lon, lat in scene.get("footprint") or ())
         out.print(f"  footprint (lon lat): {corners or 'not stated'}")
         out.print(f"  sensor model: {escape(_model(scene.get('model')))}")
+        if rigorous := scene.get("rigorous"):
+            out.print(f"  rigorous model: {escape(_rigorous(rigorous))}")
         if not scene.get("has_pixels", True):
             out.print(f"  [yellow]no pixels[/]: {escape(str(scene.get('no_pixels')))}")
         for warning in scene.get("warnings") or ():
@@ -54,6 +56,17 @@ def _model(model: dict[str, Any] | None) -> str:
         return "none"
     facts = ", ".join(f"{name} {value}" for name, value in model.items() if name != "kind" and value is not None)
     return f"{model.get('kind', 'unknown')} ({facts})"
+
+
+def _rigorous(model: dict[str, Any]) -> str:
+    apart = model.get("rpc_difference_px")
+    figures = f"{model['attitude']} attitude, {model['orbit_points']} orbit points"
+    if apart is None:
+        return f"{model['kind']} ({figures})"
+    return (
+        f"{model['kind']} ({figures}); the RPC is up to {apart['max_px']:.3f} px from it, "
+        f"{apart['spread_px']:.4f} px but for a shift"
+    )
 
 
 def _angles(scene: dict[str, Any]) -> list[tuple[str, float | None]]:

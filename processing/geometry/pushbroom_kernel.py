@@ -182,10 +182,11 @@ def _intersect(
 @njit(nogil=True, cache=True, error_model="numpy")
 def _answered(packed: Array, line: float, sample: float) -> bool:
     """Whether an image point lies where the model speaks; false for NaN."""
-    return (
+    answered: bool = (
         packed[LOWEST_LINE] <= line <= packed[HIGHEST_LINE]
         and packed[LOWEST_SAMPLE] <= sample <= packed[HIGHEST_SAMPLE]
     )
+    return answered
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
+from processing.geometry.compare import compare_models
+from processing.geometry.pushbroom import Pushbroom
 from processing.geometry.rpc import Rpc
 from processing.model.scene import Band, Delivery, Scene
 from processing.readers.protocol import UNKNOWN_TIME
@@ -31,6 +33,7 @@ def _scene(scene: Scene) -> dict[str, Any]:
         "angles": {name: value for name, value in asdict(scene.angles).items() if value is not None},
         "footprint": [list(vertex) for vertex in scene.footprint],
         "model": _model(scene),
+        "rigorous": _rigorous(scene),
         "map_grid": None
         if scene.map_grid is None
         else {"crs": scene.map_grid.crs, "transform": list(scene.map_grid.transform)[:6]},
@@ -82,3 +85,22 @@ def _model(scene: Scene) -> dict[str, Any] | None:
         "err_bias_m": rpc.err_bias,
         "err_rand_m": rpc.err_rand,
     }
+
+
+def _rigorous(scene: Scene) -> dict[str, Any] | None:
+    """The rigorous camera, and how far the RPC is from it: where each sees the ground of the other, px."""
+    camera = scene.rigorous
+    if not isinstance(camera, Pushbroom):
+        return None
+    facts: dict[str, Any] = {
+        "kind": "pushbroom",
+        "attitude": type(camera.attitude).__name__.removesuffix("Attitude").lower(),
+        "orbit_points": len(camera.ephemeris.seconds),
+        "line_period_s": camera.line_period_s,
+        "first_line": camera.time_at(0.5).isoformat().replace("+00:00", "Z"),
+    }
+    if isinstance(rpc := scene.model, Rpc):
+        heights = rpc.height_off - rpc.height_scale, rpc.height_off + rpc.height_scale
+        apart = compare_models(rpc, camera, scene.shape, heights)
+        facts["rpc_difference_px"] = None if apart is None else asdict(apart)
+    return facts

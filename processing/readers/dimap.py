@@ -6,6 +6,7 @@ from pathlib import Path
 from configs.schema import SensorConfig
 from processing.model.errors import BadInput
 from processing.model.scene import Delivery, Scene
+from processing.readers.dimap_rigorous import with_rigorous
 from processing.readers.dimap_scene import image_sets, product_scene
 from processing.readers.dimap_xml import XmlNode, read_xml, root_tag
 from processing.readers.image_files import missing_pixels, open_image
@@ -72,7 +73,7 @@ def _is_dimap(path: Path, *versions: bytes) -> bool:
 def _scene(
     document: XmlNode, path: Path, files: PackageFiles, sensors: Mapping[str, SensorConfig], pixels: bool
 ) -> Scene:
-    scene = product_scene(document, path, files.root, sensors)
+    scene = with_rigorous(product_scene(document, path, files.root, sensors), document)
     sets = image_sets(document, files.root, path.parent)
     no_pixels = missing_pixels(sets)
     if no_pixels is None and sum(files_of.bands for files_of in sets) != len(scene.bands):

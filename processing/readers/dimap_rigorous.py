@@ -5,9 +5,13 @@ import re
 from datetime import datetime
 
 from processing.geometry.attitude import Attitude, PolynomialAttitude, SampledAttitude
+from processing.geometry.compare import compare_models
 from processing.geometry.orbit import Ephemeris, Vector
 from processing.geometry.pushbroom import Pushbroom
+from processing.geometry.rpc import Rpc
 from processing.model.errors import BadInput
+from processing.model.levels import Level
+from processing.model.scene import Scene
 from processing.readers.dimap_xml import XmlNode
 
 _MODEL = "Geometric_Data/Refined_Model"
@@ -22,6 +26,27 @@ meet the vendor's direct-location grids. NASA's Ames Stereo Pipeline found the s
 """
 _CLOCK_TOLERANCE = 0.1
 _HALF_DAY_S = 43_200.0
+_ODD_PX = 5.0
+"""The delivered RPC and camera of one product differ by a fraction of a pixel; by more, one of them is another's."""
+
+
+def with_rigorous(scene: Scene, document: XmlNode) -> Scene:
+    """A scene in sensor geometry with its rigorous camera and line period, where its document states them."""
+    if scene.level is not Level.SENSOR:
+        return scene
+    camera, warnings = rigorous_model(document, scene.shape)
+    period = line_period_s(document, scene.shape[0])
+    facts = {} if period is None else {"line_period_s": period}
+    if camera is not None and isinstance(scene.model, Rpc):
+        heights = (
+            scene.model.height_off - scene.model.height_scale,
+            scene.model.height_off + scene.model.height_scale,
+        )
+        apart = compare_models(scene.model, camera, scene.shape, heights)
+        if apart is None or apart.max_px > _ODD_PX:
+            by = "no ground in common" if apart is None else f"up to {apart.max_px:.1f} px apart"
+            warnings += (f"the RPC and the rigorous model disagree: {by}",)
+    return scene.but(rigorous=camera, platform_facts=scene.platform_facts | facts, warnings=scene.warnings + warnings)
 
 
 def rigorous_model(document: XmlNode, shape: tuple[int, int]) -> tuple[Pushbroom | None, tuple[str, ...]]:

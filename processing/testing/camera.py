@@ -68,7 +68,8 @@ class Pushbroom:
 
     A pixel of row r and column c (1 = centre of the first) is seen at ``start + (r - 1) * line_period`` in the
     direction ``(ylos_0, -(xlos_0 + xlos_1 * (first_column + c - 1)), 1)`` of the camera, the model that DIMAP v2
-    states for Pleiades. Points and tuples only, so that it pickles small and hashes.
+    states for Pleiades (there FIRST_COL is ``first_column + 1``: it counts from 1). Points and tuples only, so that
+    it pickles small and hashes.
     """
 
     day: datetime

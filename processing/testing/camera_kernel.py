@@ -33,7 +33,7 @@ class CameraState(NamedTuple):
     clock: Array
     """(4,) the attitude polynomial's offset and scale, time of the first line's centre, line period."""
     look: Array
-    """(4,) YLOS_0, XLOS_0, XLOS_1, FIRST_COL."""
+    """(4,) YLOS_0, XLOS_0, XLOS_1, number of the first detector."""
     bias: Array
     """(3,) constant pointing error about x, y, z, rad."""
     jitter: Array

@@ -42,7 +42,7 @@ class DetectorLine:
     along_rad: float
     """Look angle along the track, rad: the arrays lie one behind the other in the focal plane."""
     first_column: int
-    """Number of the first detector used, counted from 1."""
+    """Number of the first detector used, as the look angles count: from 0."""
     offset_px: tuple[float, float]
     """Line and sample by which the image's middle misses the target: arrays never cover quite the same ground."""
     subsamples: int

@@ -145,7 +145,9 @@ def test_the_rigorous_model_in_the_document_agrees_with_the_pairs(naomi: Simulat
         position = np.array([np.polynomial.Polynomial.fit(times, axis, 9)(moment) for axis in orbit.T]).T
         seen = Rotation.from_quat(q[[1, 2, 3, 0]].T).inv().apply(ground - position)
         miss_rows = np.arctan(seen[:, 0] / seen[:, 2]) - ylos_0
-        miss_columns = (-seen[:, 1] / seen[:, 2] - xlos_0) / xlos_1 - first + 1 - column
+        miss_columns = (
+            (-seen[:, 1] / seen[:, 2] - xlos_0) / xlos_1 - (first - 1) + 1 - column
+        )  # FIRST_COL counts from 1
         assert np.abs(miss_columns).max() < 0.01
         assert np.abs(miss_rows / xlos_1).max() < 0.01
 

@@ -88,7 +88,8 @@ def _instrument(exposure: Exposure) -> list[Element]:
     camera = exposure.camera
     detector = _DETECTOR_M[exposure.array.group]
     angles = leaves(XLOS_0=camera.xlos_0, XLOS_1=camera.xlos_1, YLOS_0=camera.ylos_0)
-    swath = leaves(FIRST_COL=camera.first_column, LAST_COL=camera.first_column + camera.shape[1] - 1)
+    # Counted from 1, where the look angles' argument counts from 0: so it is in Pleiades' products.
+    swath = leaves(FIRST_COL=camera.first_column + 1, LAST_COL=camera.first_column + camera.shape[1])
     calibration = [
         node("Swath_Range", swath),
         node("Polynomial_Look_Angles", angles),
