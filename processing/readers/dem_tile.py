@@ -1,31 +1,42 @@
 """One elevation file: where it lies, what its numbers are measured from, and its heights above the ellipsoid."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
 from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
 from rasterio.windows import Window
 
-from processing.geometry.datum import VerticalDatum, ellipsoidal_height
-from processing.geometry.terrain import Heights
+from processing.geometry.datum import Geoid, VerticalDatum, ellipsoidal_height
+from processing.geometry.terrain import GEOGRAPHIC_WGS84, Heights, full_turn
 from processing.model.errors import BadInput
-from processing.readers.pixels import hardened_open
+from processing.readers.dem_hgt import hgt_grid, is_hgt, read_hgt
+from processing.readers.raster_open import hardened_open
 
 Bounds = tuple[float, float, float, float]
+Array = npt.NDArray[np.float64]
 
 _PRODUCT_DATUMS = {
     "Copernicus_DSM_*": VerticalDatum.EGM2008,
+    "*_FABDEM_V*": VerticalDatum.EGM2008,
+    "ALPSMLC30_*_DSM.*": VerticalDatum.EGM96,
+    "ASTGTMV003_*_dem.*": VerticalDatum.EGM96,
+    "TDM1_DEM__*_DEM.*": VerticalDatum.ELLIPSOID,
     "*.hgt": VerticalDatum.EGM96,
+    "*.hgt.zip": VerticalDatum.EGM96,
 }
 """File names whose producers state the datum in their handbooks, where the file itself does not."""
 _LOWEST_M, _HIGHEST_M = -1000.0, 9000.0
 """Beyond this no land lies: such cells are voids that the file's nodata value failed to declare."""
 _ROWS_AT_ONCE = 256
+_AREA_POINTS = 41
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,18 +44,27 @@ class DemTile:
     """One elevation file, placed but not read."""
 
     path: Path
-    crs: CRS
-    """Horizontal."""
+    crs: str
+    """Horizontal; ``EPSG:n`` or WKT."""
     transform: Affine
+    """In the branch of longitudes of the area it was placed for."""
     shape: tuple[int, int]
     datum: VerticalDatum
     note: str
 
+    @property
+    def pitch(self) -> tuple[float, float]:
+        """Width and height of a cell, units of the CRS."""
+        return self.transform.a, -self.transform.e
 
-def place_tile(path: Path, option: str, area: Bounds) -> DemTile | None:
-    """Where a file lies and what it is measured from; None when it does not touch the area."""
-    if path.suffix.lower() == ".hgt":
-        crs, (transform, shape) = CRS.from_epsg(4326), _hgt_grid(path)
+
+def place_tile(path: Path, option: str, area: Bounds) -> list[DemTile]:
+    """Where a file lies and what it is measured from; none when it does not touch the area.
+
+    A file of longitudes may touch an area on both sides of the antimeridian: it is then placed twice, a turn apart.
+    """
+    if is_hgt(path):
+        crs, (transform, shape) = CRS.from_epsg(4326), hgt_grid(path)
     else:
         with hardened_open(path) as dataset:
             if dataset.crs is None:
@@ -54,11 +74,24 @@ def place_tile(path: Path, option: str, area: Bounds) -> DemTile | None:
         raise BadInput(
             f"'{path.name}' is not a north-up grid", kind="dem.grid", where=path.name, remedy="Warp it to one first."
         )
-    horizontal = crs.sub_crs_list[0] if crs.is_compound else crs.to_2d()
-    if grid_window(map_bounds(area, horizontal), transform, shape) is None:
-        return None
+    name = crs_name(crs.sub_crs_list[0] if crs.is_compound else crs.to_2d())
+    bounds = map_bounds(area, name)
+    if bounds is None:
+        return []
+    turn = full_turn(name)
+    shifts = (0.0, turn, -turn) if turn else (0.0,)
+    placed = [Affine.translation(shift, 0.0) @ transform for shift in shifts]
+    placed = [grid for grid in placed if grid_window(bounds, grid, shape) is not None]
+    if not placed:
+        return []
     datum, note = _datum(path, crs, option)
-    return DemTile(path=path, crs=horizontal, transform=transform, shape=shape, datum=datum, note=note)
+    return [DemTile(path=path, crs=name, transform=grid, shape=shape, datum=datum, note=note) for grid in placed]
+
+
+def crs_name(crs: CRS) -> str:
+    """``EPSG:n`` where a CRS has a code, else its WKT."""
+    epsg = crs.to_epsg()
+    return f"EPSG:{epsg}" if epsg else str(crs.to_wkt())
 
 
 def _datum(path: Path, crs: CRS, option: str) -> tuple[VerticalDatum, str]:
@@ -100,13 +133,53 @@ def _datum(path: Path, crs: CRS, option: str) -> tuple[VerticalDatum, str]:
     )
 
 
-def map_bounds(area: Bounds, crs: CRS) -> Bounds:
-    """Bounds in a CRS of an area in lon, lat, edges densified."""
-    if crs.is_geographic:
+@lru_cache(maxsize=64)
+def exact_transformer(source: str, target: str) -> Transformer | None:
+    """Transformer between two CRSs, x before y; None where they are the same thing.
+
+    Raises
+    ------
+    BadInput
+        ``dem.crs`` where only a guess would be possible.
+    """
+    one, other = CRS.from_user_input(source), CRS.from_user_input(target)
+    if one.equals(other, ignore_axis_order=True):
+        return None
+    try:
+        return Transformer.from_crs(one, other, always_xy=True, allow_ballpark=False)
+    except ProjError as error:
+        raise BadInput(
+            f"there is no exact way from {one.name} to {other.name} on this machine",
+            kind="dem.crs",
+            remedy="Warp the elevation model to WGS 84, or install PROJ's grids for it.",
+        ) from error
+
+
+def map_bounds(area: Bounds, crs: str) -> Bounds | None:
+    """Bounds in a CRS of an area in lon, lat, filled densely; None when the CRS does not reach it.
+
+    In a CRS of longitudes they go on past the antimeridian, as the area does.
+    """
+    to_map = exact_transformer(GEOGRAPHIC_WGS84, crs)
+    if to_map is None:
         return area
-    to_map = Transformer.from_crs("EPSG:4326", crs, always_xy=True, allow_ballpark=False)
-    west, south, east, north = to_map.transform_bounds(*area, densify_pts=41)
-    return west, south, east, north
+    lon, lat = np.meshgrid(np.linspace(area[0], area[2], _AREA_POINTS), np.linspace(area[1], area[3], _AREA_POINTS))
+    x, y = (np.asarray(axis) for axis in to_map.transform(lon, lat))
+    turn = full_turn(crs)
+    if turn:
+        x = x - turn * np.round((x - lon * turn / 360.0) / turn)
+    known = np.isfinite(x) & np.isfinite(y)
+    if not known.any():
+        return None
+    # Between points a grid line sags by h^2 f''/8, an eighth of the second difference: a whole one is plenty.
+    sag_x, sag_y = (_largest_bend(axis) for axis in (x, y))
+    x, y = x[known], y[known]
+    return float(x.min()) - sag_x, float(y.min()) - sag_y, float(x.max()) + sag_x, float(y.max()) + sag_y
+
+
+def _largest_bend(axis: Array) -> float:
+    bends = [np.abs(np.diff(axis, n=2, axis=direction)) for direction in (0, 1)]
+    return max(float(bend[np.isfinite(bend)].max(initial=0.0)) for bend in bends)
 
 
 def grid_window(bounds: Bounds, transform: Affine, shape: tuple[int, int]) -> tuple[slice, slice] | None:
@@ -118,12 +191,11 @@ def grid_window(bounds: Bounds, transform: Affine, shape: tuple[int, int]) -> tu
     return (rows, cols) if rows.start < rows.stop and cols.start < cols.stop else None
 
 
-def read_heights(tile: DemTile, window: tuple[slice, slice]) -> tuple[Heights, Affine, list[str]]:
-    """Ellipsoidal heights of a tile's window, the window's grid, and what to warn of."""
+def read_heights(
+    tile: DemTile, window: tuple[slice, slice], geoids: Mapping[VerticalDatum, Geoid | None]
+) -> tuple[Heights, list[str]]:
+    """Ellipsoidal heights of a tile's window, and what to warn of."""
     rows, cols = window
-    # One cell more, so that interpolation at the window's edge has all its nodes.
-    rows = slice(max(rows.start - 1, 0), min(rows.stop + 1, tile.shape[0]))
-    cols = slice(max(cols.start - 1, 0), min(cols.stop + 1, tile.shape[1]))
     elevation = _elevation(tile, rows, cols)
     notes = []
     impossible = (elevation < _LOWEST_M) | (elevation > _HIGHEST_M)
@@ -133,46 +205,26 @@ def read_heights(tile: DemTile, window: tuple[slice, slice]) -> tuple[Heights, A
     transform = tile.transform @ Affine.translation(cols.start, rows.start)
     x = transform.c + transform.a * (np.arange(elevation.shape[1]) + 0.5)
     y = transform.f + transform.e * (np.arange(elevation.shape[0]) + 0.5)
-    to_lonlat = None if tile.crs.is_geographic else Transformer.from_crs(tile.crs, "EPSG:4326", always_xy=True)
+    to_lonlat = exact_transformer(tile.crs, GEOGRAPHIC_WGS84)
     for start in range(0, y.size, _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
         lon, lat = np.meshgrid(x, y[part])
-        if to_lonlat is not None:
+        if to_lonlat is not None and tile.datum is not VerticalDatum.ELLIPSOID:
             lon, lat = to_lonlat.transform(lon, lat)
-        elevation[part], note = ellipsoidal_height(elevation[part], lon, lat, tile.datum)
+        elevation[part], note = ellipsoidal_height(elevation[part], lon, lat, tile.datum, geoids.get(tile.datum))
         notes.extend([note] if note else [])
-    return elevation.astype(np.float32), transform, notes
+    return elevation.astype(np.float32), notes
 
 
-def _elevation(tile: DemTile, rows: slice, cols: slice) -> npt.NDArray[np.float64]:
+def _elevation(tile: DemTile, rows: slice, cols: slice) -> Array:
     """Elevations of a window in the tile's own datum, metres, NaN where void."""
-    if tile.path.suffix.lower() == ".hgt":
-        counts = np.fromfile(tile.path, dtype=">i2").reshape(tile.shape)[rows, cols]
-        return np.where(counts == -32768, np.nan, counts.astype(np.float64))
+    if is_hgt(tile.path):
+        return read_hgt(tile.path, tile.shape, rows, cols)
     with hardened_open(tile.path) as dataset:
         window = Window.from_slices(rows, cols)
         read = dataset.read(1, window=window, masked=True)
         scaled = read.astype(np.float64).filled(np.nan) * dataset.scales[0] + dataset.offsets[0]
     return np.asarray(scaled, dtype=np.float64)
-
-
-def _hgt_grid(path: Path) -> tuple[Affine, tuple[int, int]]:
-    """Grid of an SRTM tile: its name is its south-west corner's node, its size says how many nodes."""
-    sides = {2 * side * side: side for side in (1201, 3601)}
-    side = sides.get(path.stat().st_size)
-    name = path.stem.upper()
-    try:
-        lat, lon = int(name[1:3]) * {"N": 1, "S": -1}[name[0]], int(name[4:7]) * {"E": 1, "W": -1}[name[3]]
-    except (ValueError, KeyError, IndexError):
-        side = None
-    if side is None:
-        raise BadInput(
-            f"'{path.name}' is not an SRTM tile: name like N43E076.hgt, 1201 or 3601 nodes a side",
-            kind="dem.grid",
-            where=path.name,
-        )
-    pitch = 1.0 / (side - 1)
-    return Affine(pitch, 0.0, lon - pitch / 2, 0.0, -pitch, lat + 1 + pitch / 2), (side, side)
 
 
 def file_sha256(path: Path) -> str:

@@ -142,14 +142,6 @@ def test_refusals_by_kind(tmp_path: Path, build: object, options: dict[str, str]
     assert refused.value.kind == kind
 
 
-def test_mixed_coordinate_systems_are_refused(tmp_path: Path) -> None:
-    write(tmp_path / "a.tif", 75.0, 43.5, (120, 120))
-    write(tmp_path / "b.tif", 500_000.0, 4_800_000.0, (120, 120), pitch=(900.0, 900.0), crs="EPSG:32643")
-    with pytest.raises(BadInput) as refused:
-        open_terrain(tmp_path, bounds=(75.0, 42.9, 75.2, 43.1), vertical_datum="ellipsoid")
-    assert refused.value.kind == "dem.crs"
-
-
 @pytest.mark.realdata
 def test_real_tiles_of_every_kind(realdata: Path) -> None:
     ventoux = open_terrain(realdata / "shareloc-phr-ventoux" / "N44E005.hgt", bounds=(5.25, 44.15, 5.3, 44.2))
