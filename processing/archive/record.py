@@ -12,6 +12,7 @@ from processing.archive.footprint import on_the_ground
 from processing.archive.geozarr import crs_code, map_crs
 from processing.archive.layout import ProductPaths, relative_href, revision_of
 from processing.archive.manifest import ObjectRecord
+from processing.archive.registration import MISREGISTERED, largest_offset_px
 from processing.archive.shards import GroupTally, Tally
 from processing.archive.store import Group
 from processing.model.image import OrthoImage
@@ -90,14 +91,20 @@ def stored_groups(groups: Sequence[Group]) -> tuple[StoredGroup, ...]:
     return tuple(records)
 
 
-def quality(draft: ProductDraft, tallies: Mapping[str, GroupTally]) -> dict[str, Any]:
-    """Percentages of the footprint's pixels by flag, for each group, and what a careful reader should know."""
+def quality(draft: ProductDraft, tallies: Mapping[str, GroupTally], registration: Mapping[str, Any]) -> dict[str, Any]:
+    """Percentages of the footprint's pixels by flag, how bands lie on each other, and what a reader should know."""
+    worst, limit = largest_offset_px(registration), draft.registration_limit_px
+    warnings = list(draft.warnings)
+    if worst is not None and limit is not None and worst > limit:
+        warnings.append(f"{MISREGISTERED}: bands lie {worst:.2f} px apart, more than {limit:g}")
+    stated = {"registration": {**draft.registration, **registration}} if draft.registration or registration else {}
     return {
         "flags_percent": {
             name: {flag: _percent(count, tally.footprint) for flag, count in tally.flags.items()}
             for name, tally in tallies.items()
         },
-        "warnings": list(draft.warnings),
+        "warnings": warnings,
+        **stated,
     }
 
 
@@ -109,6 +116,7 @@ def product_record(
     *,
     ring: Polygon,
     tallies: Mapping[str, GroupTally],
+    registration: Mapping[str, Any],
     manifest: ObjectRecord,
 ) -> Product:
     """The product as it is known once its store is whole; its files are still to come."""
@@ -135,7 +143,7 @@ def product_record(
         facts=draft.facts,
         gsd_m=draft.gsd_m,
         accuracy=draft.accuracy,
-        quality=quality(draft, tallies),
+        quality=quality(draft, tallies, registration),
         parents=draft.parents,
         lineage=draft.lineage,
     )

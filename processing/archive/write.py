@@ -21,6 +21,7 @@ from processing.archive.footprint import outline
 from processing.archive.layout import MANIFEST, PRODUCT_RECORD, ProductPaths, revision_of
 from processing.archive.manifest import ObjectRecord, check_product, record_of, write_manifest
 from processing.archive.record import product_record
+from processing.archive.registration import measure_registration
 from processing.archive.store import Group, consolidate, create_store, expected_keys, plan_group
 from processing.model.errors import Conflict, Defect, Retryable
 from processing.model.image import OrthoImage
@@ -117,7 +118,10 @@ def _publish(
         manifest = _write_store(store, draft, groups, images, step)
     ring = outline(store, groups)
     tallies = tally(store, groups, ring)
-    product = product_record(draft, paths, groups, images, ring=ring, tallies=tallies, manifest=manifest)
+    measured = {} if draft.parents else measure_registration(store, groups, images)
+    product = product_record(
+        draft, paths, groups, images, ring=ring, tallies=tallies, registration=measured, manifest=manifest
+    )
     files = paths.staging / "files"
     product = write_files(files, store, product, draft, groups, paths, step)
     durable.sync_tree(paths.staging)

@@ -158,6 +158,10 @@ class ProductDraft(BaseModel):
     gsd_m: float
     accuracy: dict[str, float] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    registration: dict[str, Any] = Field(default_factory=dict)
+    """What the sensor models say of how the groups' sampling grids lie to each other."""
+    registration_limit_px: float | None = None
+    """Bands farther apart than this are warned of, px of the product's multispectral grid."""
     parents: tuple[str, ...] = ()
     visual: tuple[str, ...] = ()
     """Band names of the picture for people: three (red, green, blue) or one."""
