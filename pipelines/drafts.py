@@ -1,6 +1,7 @@
 """What a product will be, before a pixel is read: its identity, its lineage, what is known of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from configs.registry import Registry
 from configs.schema import MissionConfig, RecipeConfig, SensorConfig
 from pipelines.software import software_versions
 from processing.geometry.extent import Bounds, ground_bounds
+from processing.geometry.strip import cut_scenes
 from processing.geometry.terrain import Terrain
 from processing.model.conventions import REFLECTANCE_NODATA, REFLECTANCE_OFFSET, REFLECTANCE_SCALE
 from processing.model.errors import BadInput
@@ -72,6 +74,20 @@ def processable_scenes(delivery: Delivery) -> tuple[Scene, ...]:
             remedy="Deliver each acquisition as a package of its own.",
         )
     return delivery.scenes
+
+
+def cut_delivery(delivery: Delivery, first_line: int, lines: int) -> Delivery:
+    """A segment of a delivery's images as a delivery of its own: another id, so that it never is the whole one's item.
+
+    Raises
+    ------
+    BadInput
+        ``strip.range``, ``strip.apart``.
+    """
+    scenes = cut_scenes(delivery.scenes, first_line, lines)
+    return replace(
+        delivery, delivery_id=f"{delivery.delivery_id}_L{first_line}-{first_line + lines - 1}", scenes=scenes
+    )
 
 
 def scenes_bounds(scenes: Sequence[Scene]) -> Bounds:
@@ -251,7 +267,17 @@ def _parameters(
             for band in scene.bands
             if (cal := band.calibration) is not None
         },
+    } | _segment(delivery)
+
+
+def _segment(delivery: Delivery) -> dict[str, Any]:
+    """First line and number of lines of each image, where it is a segment."""
+    cut = {
+        scene.group: [scene.platform_facts[f"first_line_{scene.group}"], scene.platform_facts[f"lines_{scene.group}"]]
+        for scene in delivery.scenes
+        if f"first_line_{scene.group}" in scene.platform_facts
     }
+    return {"lines": cut} if cut else {}
 
 
 def _grid(image: OrthoImage) -> dict[str, Any]:

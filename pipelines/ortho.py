@@ -17,6 +17,7 @@ from processing.geometry.extent import Bounds, ground_bounds, ground_sampling_m,
 from processing.geometry.plan import OrthoPlan, plan_ortho
 from processing.geometry.refine import RefinementReport, refine_from_gcps
 from processing.geometry.stage import orthorectify
+from processing.geometry.strip import cut_scene
 from processing.geometry.terrain import Terrain
 from processing.model.errors import BadInput
 from processing.model.image import OrthoImage
@@ -53,6 +54,10 @@ class OrthoOptions:
     """Ground control points, see :func:`processing.readers.control_points.read_control_points`."""
     calibrate: str = "none"
     """``none`` (counts), ``radiance``, ``toa``."""
+    model: str = "rpc"
+    """``rpc``: the delivered model; ``rigorous``: the camera from orbit, attitude and look angles."""
+    lines: tuple[int, int] | None = None
+    """First line (from 1) and number of lines of a segment; None: the whole image."""
 
 
 def ortho(
@@ -97,8 +102,13 @@ def ortho(
                 kind="ortho.no_time",
                 remedy="Ask for radiance or counts, or give the delivered package.",
             )
+        scene = _with_model(scene, how.model, image.name)
         model, refinement = _refined(scene, how.gcps, image.name)
         scene = scene.but(model=model)
+        if how.lines is not None:
+            # After the refinement: control points count the lines of the whole image.
+            scene = cut_scene(scene, *how.lines)
+            model = scene.model or model
         terrain = open_terrain(dem, bounds=ground_bounds(model, scene.shape), vertical_datum=how.vertical_datum)
         plan = _plan(scene, terrain, how)
         values = calibrated(scene, _QUANTITIES[how.calibrate], mean_height_m=sum(plan.heights) / 2)
@@ -134,6 +144,27 @@ def _one_scene(image: Path, workspace: Path) -> Scene:
     if placed[0].pixels is None:
         raise BadInput(f"'{image.name}' has no pixels: {placed[0].no_pixels}", kind="scene.no_pixels")
     return placed[0]
+
+
+def _with_model(scene: Scene, kind: str, image_name: str) -> Scene:
+    """The scene with the model that is asked for.
+
+    Raises
+    ------
+    BadInput
+        ``ortho.model``, ``ortho.no_rigorous``.
+    """
+    if kind == "rpc":
+        return scene
+    if kind != "rigorous":
+        raise BadInput(f"unknown model '{kind}'; known: rpc, rigorous", kind="ortho.model")
+    if scene.rigorous is None:
+        raise BadInput(
+            f"'{image_name}' states no rigorous model",
+            kind="ortho.no_rigorous",
+            remedy="It takes orbit, attitude and look angles in the product's metadata; use its RPC.",
+        )
+    return scene.but(model=scene.rigorous)
 
 
 def _refined(scene: Scene, gcps: Path | None, image_name: str) -> tuple[SensorModel, RefinementReport | None]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from configs.registry import Registry
 from configs.schema import RecipeConfig
 from configs.settings import Home
-from pipelines.drafts import dem_paths, package_record, processable_scenes, scene_draft, scenes_bounds
+from pipelines.drafts import cut_delivery, dem_paths, package_record, processable_scenes, scene_draft, scenes_bounds
 from pipelines.outcomes import Stop, stop_for_package
 from pipelines.packages import Ingested, reopen
 from pipelines.requests import SceneRequest
@@ -35,9 +35,13 @@ def plan_scene(request: SceneRequest, ingested: Ingested, home: Home, registry: 
     try:
         delivery = reopen(ingested, registry.sensors)
         scenes = processable_scenes(delivery)
+        if request.first_line is not None and request.lines is not None:
+            delivery = cut_delivery(delivery, request.first_line, request.lines)
+            scenes = delivery.scenes
         bounds = scenes_bounds(scenes)
     except BadInput as error:
-        return stop_for_package(error)
+        # Lines that the image does not have are the request's fault, not the package's.
+        return Stop.of(error, Outcome.REJECTED) if error.kind.startswith("strip.") else stop_for_package(error)
     try:
         terrain = open_terrain(
             dem_paths(request.dem, home.dem), bounds=bounds, vertical_datum=request.vertical_datum.value

@@ -2,8 +2,9 @@
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 EVERY_RECIPE = "all"
 
@@ -44,6 +45,19 @@ class SceneRequest(Request):
         default_factory=list,
         description="Recipes of products to derive from it afterwards, e.g. ndvi; 'all': every one whose bands it has",
     )
+
+    first_line: int | None = Field(
+        default=None,
+        description="First line of a segment, from 1, in lines of the multispectral image; the panchromatic one is "
+        "cut to the same ground. Empty: the whole image",
+    )
+    lines: int | None = Field(default=None, description="Number of lines of the segment")
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.first_line is None) != (self.lines is None):
+            raise ValueError("a segment is its first line and its number of lines: give both")
+        return self
 
 
 class ProductRequest(Request):

@@ -23,6 +23,7 @@ def scene_requests(
     dem: Path | None,
     vertical_datum: VerticalDatumChoice,
     recipe: str | None,
+    lines: tuple[int, int] | None = None,
 ) -> list[SceneRequest]:
     """One request for each package.
 
@@ -31,6 +32,8 @@ def scene_requests(
     recipe
         None: l1c, then every derived product whose bands the sensor has. A derived recipe: that one, after the
         product it derives from. Any other: that one alone.
+    lines
+        First line (from 1) and number of lines of a segment; None: the whole image.
 
     Raises
     ------
@@ -55,6 +58,8 @@ def scene_requests(
             vertical_datum=vertical_datum,
             recipe=made,
             derive=derived,
+            first_line=lines[0] if lines else None,
+            lines=lines[1] if lines else None,
         )
         for package in packages
     ]

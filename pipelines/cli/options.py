@@ -11,6 +11,10 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and detailed logs.")]
+LinesOption = Annotated[
+    tuple[int, int] | None,
+    typer.Option("--lines", help="Only a segment: its first line, from 1, and how many.", metavar="FIRST COUNT"),
+]
 PackageArgument = Annotated[
     Path, typer.Argument(help="Delivered package: folder, .zip, .tar, .tif, .jp2 or RPC file.", exists=True)
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from pipelines.cli.options import DebugOption, JsonOption
+from pipelines.cli.options import DebugOption, JsonOption, LinesOption
 from pipelines.cli.output import configure_logging, out, plain_errors, print_json, progress_bar
 from pipelines.requests import VerticalDatumChoice
 
@@ -19,6 +19,13 @@ class Resampling(StrEnum):
     BILINEAR = "bilinear"
     CUBIC = "cubic"
     LANCZOS = "lanczos"
+
+
+class Model(StrEnum):
+    """Which of the delivery's sensor models is used."""
+
+    RPC = "rpc"
+    RIGOROUS = "rigorous"
 
 
 class Calibration(StrEnum):
@@ -51,6 +58,10 @@ def ortho(
         Path | None, typer.Option(help="Ground control points (GeoJSON) to correct the model with.", exists=True)
     ] = None,
     calibrate: Annotated[Calibration, typer.Option(help="What the output's numbers shall mean.")] = Calibration.NONE,
+    model: Annotated[
+        Model, typer.Option(help="Sensor model: the delivered RPC, or the camera from orbit and attitude.")
+    ] = Model.RPC,
+    lines: LinesOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -78,6 +89,8 @@ def ortho(
                     resampling=resampling.value,
                     gcps=gcps,
                     calibrate=calibrate.value,
+                    model=model.value,
+                    lines=lines,
                 ),
                 progress=report,
             )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from pipelines.cli.options import DebugOption, HomeOption, JsonOption
+from pipelines.cli.options import DebugOption, HomeOption, JsonOption, LinesOption
 from pipelines.cli.output import (
     FAILED,
     configure_logging,
@@ -51,6 +51,7 @@ def process(
             metavar="NAME",
         ),
     ] = None,
+    lines: LinesOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -60,13 +61,18 @@ def process(
     published, held, rejected, quarantined or failed; only failed exits with 1. `--json` prints an object for one
     package and a list for several.
 
+    `--lines` counts the lines of the multispectral image; the panchromatic one is cut to the same ground. A segment
+    becomes an item of its own.
+
     Example: `qyran process deliveries/*.zip --dem dem/ --home /srv/qyran`
     """
     configure_logging(debug=debug)
     with plain_errors(as_json=as_json, debug=debug):
         from pipelines.run import process_packages, scene_requests
 
-        requests = scene_requests(packages, home=home, dem=dem, vertical_datum=vertical_datum, recipe=recipe)
+        requests = scene_requests(
+            packages, home=home, dem=dem, vertical_datum=vertical_datum, recipe=recipe, lines=lines
+        )
         with progress_bar("processing") as report:
             outcomes = []
             for outcome in process_packages(requests, report=report):

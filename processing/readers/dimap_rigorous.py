@@ -36,7 +36,7 @@ def with_rigorous(scene: Scene, document: XmlNode) -> Scene:
         return scene
     camera, warnings = rigorous_model(document, scene.shape)
     period = line_period_s(document, scene.shape[0])
-    facts = {} if period is None else {"line_period_s": period}
+    facts = {} if period is None else {f"line_period_s_{scene.group}": period}
     if camera is not None and isinstance(scene.model, Rpc):
         heights = (
             scene.model.height_off - scene.model.height_scale,

@@ -52,7 +52,7 @@ def test_what_the_scene_says_of_its_camera(naomi: SimulationReport) -> None:
     for scene in scenes.values():
         assert isinstance(scene.model, Rpc)
         assert isinstance(scene.rigorous, Pushbroom)
-        assert scene.platform_facts["line_period_s"] == scene.rigorous.line_period_s
+        assert scene.platform_facts[f"line_period_s_{scene.group}"] == scene.rigorous.line_period_s
         assert not any("rigorous" in warning for warning in scene.warnings)
         assert abs((scene.rigorous.time_at(scene.shape[0] / 2) - scene.acquired).total_seconds()) < 1e-3
         heights = scene.model.height_off - scene.model.height_scale, scene.model.height_off + scene.model.height_scale
