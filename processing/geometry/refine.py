@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pyproj import Geod
 
+from processing.geometry.refine_fit import TERMS, choose, fit, left_out, residuals, sound, supported
 from processing.model.errors import BadInput
 from processing.model.sensor_model import SensorModel
 
@@ -14,10 +15,8 @@ Array = npt.NDArray[np.float64]
 
 CE90_OF_RMSE = 1.5174
 """CE90 of a circular Gaussian error without bias, by its radial RMSE."""
-_AFFINE_POINTS = 6
-_AFFINE_SPREAD = 0.5
-"""Part of the image's length and width that points must span before they may bend it."""
-_HUBER = 1.345
+CE95_OF_RMSE = 1.7308
+"""CE95 alike."""
 _ELLIPSOID = Geod(ellps="WGS84")
 
 
@@ -68,20 +67,61 @@ class GroundControlPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Residual:
+    """What a refinement leaves of one point."""
+
+    point: GroundControlPoint
+    line: float
+    sample: float
+    """Measured less refined, px of the image."""
+    used: bool
+    """False for a blunder, which had no part in the fit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundError:
+    """Error on the ground of points left out one by one, m. ``x`` is east, ``y`` is north."""
+
+    rmse: float
+    """Radial."""
+    ce90: float
+    """1.5174 radial RMSE: a circular Gaussian error without bias."""
+    ce95: float
+    """1.7308 radial RMSE."""
+    percentile90: float
+    """Nine tenths of the points lie within this; of few points no better than their largest."""
+    bias: tuple[float, float]
+    stddev: tuple[float, float]
+    nmad: tuple[float, float]
+    """1.4826 median |x - median x|."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefinementReport:
     """How a refinement came about, and how good it is."""
 
     kind: str
-    """``shift`` or ``affine``."""
+    """``shift``, ``drift`` (a shift that changes linearly with the line) or ``affine``."""
     points: int
+    """That had a part in the fit."""
+    rejected: int
+    """Blunders."""
     shift_px: tuple[float, float]
     """Correction (line, sample) at the points' centre."""
     rmse_px: float
     """Radial, of the points that were fitted."""
     ce90_px: float | None
-    """Leave-one-out: each point against a refinement that never saw it; None with a single point."""
-    ce90_m: float | None
+    """Leave-one-out: each point against a refinement that never saw it; None with no point to spare."""
+    ground: GroundError | None
     """The same on the ground."""
+    criteria: dict[str, float]
+    """Akaike's criterion of each correction that the points support; smaller is better."""
+    residuals: tuple[Residual, ...]
+
+    @property
+    def ce90_m(self) -> float | None:
+        """CE90 on the ground of points left out, m."""
+        return None if self.ground is None else self.ground.ce90
 
 
 def refine_from_gcps(
@@ -97,20 +137,93 @@ def refine_from_gcps(
     model
         The vendor's model.
     gcps
-        At least one point; at least six, spread over half the image both ways, before ``affine`` is considered.
+        At least one point; at least four over half the image's length before ``drift`` is considered; at least six
+        over half the image both ways before ``affine`` is. Of five and more, blunders are told and left out.
     kind
-        ``shift``, ``affine``, or ``auto``: affine only where the points support it and Akaike's criterion (with the
-        small-sample correction) prefers it, else shift.
+        ``shift``, ``drift``, ``affine``, or ``auto``: more terms only where the points support them and Akaike's
+        criterion (with the small-sample correction) clearly prefers them.
     shape
         Lines and samples of the image, by which the points' spread is judged.
 
     Raises
     ------
     BadInput
-        ``gcp.none``, ``gcp.unseen`` (a point the model cannot map), ``gcp.too_few`` (affine asked of too little).
+        ``gcp.none``, ``gcp.unseen`` (a point the model cannot map), ``gcp.too_few`` (more terms asked of points than
+        they support).
     """
     if not gcps:
         raise BadInput("no ground control points given", kind="gcp.none")
+    seen, measured = _positions(model, gcps)
+    kept = sound(seen, measured, TERMS[supported(seen, shape)[-1]])
+    kinds = supported(seen[kept], shape)
+    if kind not in ("auto", *kinds):
+        raise BadInput(
+            f"{int(kept.sum())} control points do not support the refinement '{kind}'",
+            kind="gcp.too_few",
+            remedy="Give more points, on both sides of the image's middle and far apart, or refine by a shift.",
+        )
+    chosen, criteria = choose(seen[kept], measured[kept], kinds)
+    chosen = chosen if kind == "auto" else kind
+    coefficients = fit(seen[kept], measured[kept], TERMS[chosen])
+    refined = Refined(model=model, line=_triple(coefficients[:, 0]), sample=_triple(coefficients[:, 1]))
+    left = residuals(seen, measured, coefficients)
+    centre = np.concatenate([[1.0], seen[kept].mean(axis=0)]) @ coefficients
+    ce90_px = ground = None
+    if kept.sum() > TERMS[chosen]:
+        unseen = left_out(seen[kept], measured[kept], TERMS[chosen])
+        ce90_px = CE90_OF_RMSE * float(np.sqrt(np.mean(np.sum(unseen**2, axis=1))))
+        height = np.array([point.height for point in gcps])[kept]
+        ground = ground_error(refined, measured[kept], unseen, height)
+    return refined, RefinementReport(
+        kind=chosen,
+        points=int(kept.sum()),
+        rejected=int((~kept).sum()),
+        shift_px=(float(centre[0]), float(centre[1])),
+        rmse_px=float(np.sqrt(np.mean(np.sum(left[kept] ** 2, axis=1)))),
+        ce90_px=ce90_px,
+        ground=ground,
+        criteria=criteria,
+        residuals=tuple(
+            Residual(point=point, line=float(left[i, 0]), sample=float(left[i, 1]), used=bool(kept[i]))
+            for i, point in enumerate(gcps)
+        ),
+    )
+
+
+def ground_error(model: SensorModel, measured: Array, residual: Array, height: Array) -> GroundError:
+    """Residuals in the image as errors on the ground, at the points' own heights.
+
+    Parameters
+    ----------
+    model
+        The refined model.
+    measured, residual
+        ``(points, 2)`` line, sample: where points were measured, and measured less modelled, px.
+    height
+        ``(points,)``, m above the ellipsoid.
+    """
+    lon, lat = model.image_to_ground(measured[:, 0], measured[:, 1], height)
+    off_lon, off_lat = model.image_to_ground(measured[:, 0] + residual[:, 0], measured[:, 1] + residual[:, 1], height)
+    azimuth, _, distance = _ELLIPSOID.inv(lon, lat, off_lon, off_lat)
+    east, north = distance * np.sin(np.radians(azimuth)), distance * np.cos(np.radians(azimuth))
+    rmse = float(np.sqrt(np.mean(np.square(distance))))
+    return GroundError(
+        rmse=rmse,
+        ce90=CE90_OF_RMSE * rmse,
+        ce95=CE95_OF_RMSE * rmse,
+        percentile90=float(np.percentile(distance, 90, method="higher")),
+        bias=(float(east.mean()), float(north.mean())),
+        stddev=(float(east.std()), float(north.std())),
+        nmad=(_nmad(east), _nmad(north)),
+    )
+
+
+def _nmad(values: Array) -> float:
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
+
+
+def _positions(model: SensorModel, gcps: Sequence[GroundControlPoint]) -> tuple[Array, Array]:
+    """Where the model sees points, and where they were measured, ``(points, 2)``."""
     seen = np.column_stack(
         model.ground_to_image([p.lon for p in gcps], [p.lat for p in gcps], [p.height for p in gcps])
     )
@@ -122,98 +235,8 @@ def refine_from_gcps(
             kind="gcp.unseen",
             remedy="Check that they belong to this image, and their order: longitude, latitude, ellipsoidal height.",
         )
-    supported = _supports_affine(seen, shape)
-    if kind == "affine" and not supported:
-        raise BadInput(
-            f"{len(gcps)} control points do not support an affine refinement",
-            kind="gcp.too_few",
-            remedy=f"Give {_AFFINE_POINTS} or more, over at least half of the image both ways, or refine by a shift.",
-        )
-    candidates = {"shift": [1], "affine": [3], "auto": [1, 3] if supported else [1]}[kind]
-    terms = min(candidates, key=lambda count: _akaike(seen, measured, count))
-    coefficients = _fit(seen, measured, terms)
-    refined = Refined(model=model, line=_triple(coefficients[:, 0]), sample=_triple(coefficients[:, 1]))
-    return refined, _report(refined, gcps, seen, measured, terms)
+    return seen, measured
 
 
 def _triple(column: Array) -> tuple[float, float, float]:
     return float(column[0]), float(column[1]), float(column[2])
-
-
-def _supports_affine(seen: Array, shape: tuple[int, int] | None) -> bool:
-    """Whether points are many, not in a row, and on all sides of the image."""
-    if len(seen) < _AFFINE_POINTS:
-        return False
-    spread = np.linalg.svd(seen - seen.mean(axis=0), compute_uv=False)
-    if spread[1] < 0.1 * spread[0]:
-        return False
-    return shape is None or bool((np.ptp(seen, axis=0) >= _AFFINE_SPREAD * np.array(shape)).all())
-
-
-def _fit(seen: Array, measured: Array, terms: int) -> Array:
-    """Coefficients ``(3, 2)`` of a shift (1 term) or affine (3 terms), robust against blunders (Huber's weights)."""
-    centre = seen.mean(axis=0)
-    scale = max(float(np.abs(seen - centre).max()), 1.0)
-    design = np.column_stack([np.ones(len(seen)), (seen - centre) / scale])[:, :terms]
-    miss = measured - seen
-    weight = np.ones(len(seen))
-    solution = np.zeros((terms, 2))
-    for _ in range(20 if len(seen) > terms + 2 else 1):
-        root = np.sqrt(weight)[:, None]
-        solution = np.linalg.lstsq(design * root, miss * root, rcond=None)[0]
-        distance = np.hypot(*(miss - design @ solution).T)
-        sigma = max(1.4826 * float(np.median(distance)), 1e-6)
-        weight = np.minimum(1.0, _HUBER * sigma / np.maximum(distance, 1e-12))
-    coefficients = np.zeros((3, 2))
-    coefficients[0] = solution[0]
-    if terms == 3:
-        coefficients[1:] = solution[1:] / scale
-        coefficients[0] -= centre @ coefficients[1:]
-    return coefficients
-
-
-def _residuals(seen: Array, measured: Array, coefficients: Array) -> Array:
-    """What is left at points, px, ``(points, 2)``."""
-    return measured - seen - np.column_stack([np.ones(len(seen)), seen]) @ coefficients
-
-
-def _akaike(seen: Array, measured: Array, terms: int) -> float:
-    """Akaike's criterion of a fit, corrected for small samples: smaller is better."""
-    values, parameters = 2 * len(seen), 2 * terms + 1
-    if values <= parameters + 1:
-        return 0.0 if terms == 1 else np.inf
-    squares = float(np.sum(_residuals(seen, measured, _fit(seen, measured, terms)) ** 2))
-    correction = 2.0 * parameters * (parameters + 1) / (values - parameters - 1)
-    return float(values * np.log(max(squares, 1e-12) / values) + 2 * parameters + correction)
-
-
-def _report(
-    refined: Refined, gcps: Sequence[GroundControlPoint], seen: Array, measured: Array, terms: int
-) -> RefinementReport:
-    coefficients = np.array([refined.line, refined.sample]).T
-    left = _residuals(seen, measured, coefficients)
-    ce90_px = ce90_m = None
-    if len(gcps) > terms:
-        keep = ~np.eye(len(gcps), dtype=bool)
-        unseen = np.array(
-            [
-                _residuals(seen[[i]], measured[[i]], _fit(seen[others], measured[others], terms))[0]
-                for i, others in enumerate(keep)
-            ]
-        )
-        ce90_px = CE90_OF_RMSE * float(np.sqrt(np.mean(np.sum(unseen**2, axis=1))))
-        height = [point.height for point in gcps]
-        lon, lat = refined.image_to_ground(measured[:, 0], measured[:, 1], height)
-        off_line, off_sample = (measured + unseen).T
-        off_lon, off_lat = refined.image_to_ground(off_line, off_sample, height)
-        _, _, metres = _ELLIPSOID.inv(lon, lat, off_lon, off_lat)
-        ce90_m = CE90_OF_RMSE * float(np.sqrt(np.mean(np.square(metres))))
-    centre = np.concatenate([[1.0], seen.mean(axis=0)]) @ coefficients
-    return RefinementReport(
-        kind="shift" if terms == 1 else "affine",
-        points=len(gcps),
-        shift_px=(float(centre[0]), float(centre[1])),
-        rmse_px=float(np.sqrt(np.mean(np.sum(left**2, axis=1)))),
-        ce90_px=ce90_px,
-        ce90_m=ce90_m,
-    )
