@@ -78,7 +78,7 @@ def test_it_is_published_with_what_derives_from_it(published: PackageOutcome) ->
     assert published.reasons == ()
     assert [item.collection for item in published.items] == ["kazeosat-2-l1c", "kazeosat-2-ndvi"]
     assert published.seconds > 0
-    assert set(published.stages) == {"ingest", "verify", "process", "publish", "derive"}
+    assert set(published.stages) == {"ingest", "process", "publish", "derive"}
 
 
 def test_items_are_valid_stac_beside_their_files_and_in_the_catalogue(published: PackageOutcome, work: Path) -> None:
@@ -190,3 +190,25 @@ def test_one_bad_package_stops_no_other(published: PackageOutcome, work: Path, p
     outcomes = [outcome.outcome for outcome in process_packages(requests, report=None)]
     assert outcomes == [Outcome.QUARANTINED, Outcome.FAILED, Outcome.PUBLISHED]
     assert Home(work / "home").quarantine.is_dir()
+
+
+def test_a_segment_is_an_item_of_its_own(published: PackageOutcome, work: Path, package: Path) -> None:
+    whole = published.items[0]
+    before = _files(work / "home" / "archive")
+    part = _process(package, work / "home", dem=str(work / "dem"), first_line=11, lines=24)
+    assert part.outcome is Outcome.PUBLISHED, part
+    assert part.items[0].collection == whole.collection
+    assert part.items[0].id != whole.id
+    item = json.loads(Path(part.items[0].href).read_text(encoding="utf-8"))
+    validate_item(item)
+    assert before.items() <= _files(work / "home" / "archive").items()
+    again = _process(package, work / "home", dem=str(work / "dem"), first_line=11, lines=24)
+    assert again.items == part.items
+    assert again.reasons == ("already_published",)
+
+
+def test_lines_that_are_not_there_reject_the_request_and_keep_the_package(work: Path, package: Path) -> None:
+    outcome = _process(package, work / "home", dem=str(work / "dem"), first_line=1, lines=100_000)
+    assert outcome.outcome is Outcome.REJECTED
+    assert outcome.reasons == ("strip.range",)
+    assert outcome.quarantine is None
