@@ -23,6 +23,7 @@ from processing.testing.coordinate_truth import (
     TruthPoints,
     has_value,
     measure_lookup,
+    missing_share,
     output_shape,
     sample_output,
     truth_points,
@@ -220,7 +221,8 @@ def _setting(bench: _Bench, name: str, bounds: tuple[float, float, float, float]
     grid, truth = _truth(bench, bounds)
     tried = {tool.key: Measured(tool=tool.key, failure=tool.refuses(job)) for tool in bench.tools}
     counts: dict[str, Array] = {}
-    for number in range(bench.options.runs):
+    how = bench.options
+    for number in range(how.runs):
         turn = number % len(bench.tools)
         for tool in (*bench.tools[turn:], *bench.tools[:turn]):
             bench.tell(f"{name}, round {number + 1}: {tool.label}")
@@ -231,7 +233,7 @@ def _setting(bench: _Bench, name: str, bounds: tuple[float, float, float, float]
                 with _ran(bench, tool, job) as (usage, out):
                     if tool.key not in counts:
                         counts[tool.key] = sample_output(out, grid, truth)
-                        so_far = _looked_over(so_far, counts[tool.key], out, bench.options.bands)
+                        so_far = _looked_over(so_far, missing_share(truth, counts[tool.key]), out, how.bands)
                 tried[tool.key] = replace(so_far, runs=(*so_far.runs, usage))
             except (ToolFailed, BadInput) as error:
                 tried[tool.key] = replace(so_far, failure=str(error))
@@ -239,10 +241,9 @@ def _setting(bench: _Bench, name: str, bounds: tuple[float, float, float, float]
     return Setting(name=name, shape=job.shape, rows=tuple(compared[tool.key] for tool in bench.tools))
 
 
-def _looked_over(measured: Measured, counts: Array, out: Path, bands: int) -> Measured:
+def _looked_over(measured: Measured, missing: float, out: Path, bands: int) -> Measured:
     """With the output's size, and a failure if it is half empty, whatever the tool's exit code said."""
     rows, columns = output_shape(out)
-    missing = float(1.0 - has_value(counts).mean())
     failure = f"{missing:.0%} of the image is missing from its output" if missing > HALF_EMPTY else None
     return replace(measured, megapixel_bands=rows * columns * bands / 1e6, missing_share=missing, failure=failure)
 

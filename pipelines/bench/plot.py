@@ -139,7 +139,7 @@ def _dots(dots: Sequence[Dot], across: _Axis, up: _Axis) -> list[str]:
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5.5" fill="{colour}"/>',
             (
                 f'<text x="{x + shift:.1f}" y="{height + 4:.1f}" text-anchor="{anchor}" '
-                f'fill="{colour}">{escape(dot.label)}</text>'
+                f'style="fill:{colour}">{escape(dot.label)}</text>'
             ),
         ]
     return parts

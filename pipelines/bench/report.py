@@ -98,7 +98,7 @@ def _meaning(result: OrthoBench) -> str:
     points, steep = (max(getattr(row, name) for row in result.accuracy) for name in ("points", "steep_points"))
     return (
         "MPixB: million output pixels times bands. Errors: where the tool looked on a coordinate image, against "
-        f"pyproj, bilinear DEM and RPC in float64, at {points:,} pixels, {steep:,} of them where the terrain is steepest. "
+        f"pyproj, bilinear DEM and RPC in float64, at {points:,} pixels, {steep:,} of them where terrain is steepest. "
         f"Qyran's start takes {start.cpu_s:.1f} s of CPU ({start.wall_s:.1f} s): a whole run on {start.window_px} x "
         f"{start.window_px} px."
     )

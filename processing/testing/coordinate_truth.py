@@ -78,11 +78,13 @@ class TruthPoints:
     image_col: Array
     """0 = centre of the first pixel."""
     image_row: Array
+    anywhere: npt.NDArray[np.bool_]
+    """Those drawn without regard to the terrain: shares are taken of these."""
     steep: npt.NDArray[np.bool_]
 
 
 def truth_points(scene: BenchScene, grid: Grid, *, seed: int = 0) -> TruthPoints:
-    """Points well inside the image: half of them anywhere, half where the DEM is steepest.
+    """Points well inside the image: half of them anywhere, half where the terrain is steepest.
 
     Parameters
     ----------
@@ -110,6 +112,7 @@ def truth_points(scene: BenchScene, grid: Grid, *, seed: int = 0) -> TruthPoints
         col=col[chosen],
         image_col=image_col[chosen],
         image_row=image_row[chosen],
+        anywhere=np.isin(chosen, found[:_RANDOM]),
         steep=np.isin(chosen, steepest),
     )
 
@@ -181,8 +184,13 @@ def measure_lookup(truth: TruthPoints, sampled: Array) -> Lookup:
         rmse_px=float(np.sqrt(np.mean(length**2))),
         p99_px=float(np.percentile(length, 99)),
         mean_px=(float(miss[0].mean()), float(miss[1].mean())),
-        missing_share=float(1.0 - known.mean()),
+        missing_share=missing_share(truth, sampled),
     )
+
+
+def missing_share(truth: TruthPoints, sampled: Array) -> float:
+    """Of points anywhere well inside the image, those without a value."""
+    return float(1.0 - has_value(sampled)[truth.anywhere].mean())
 
 
 def has_value(sampled: Array) -> npt.NDArray[np.bool_]:
