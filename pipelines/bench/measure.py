@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pipelines.bench import launch
 
 _LONGEST_S = 3600.0
 _LAST_WORDS = 400
+_FOLDERS = re.compile(r"(?<![\w.])(/[^\s/'\"]+)+/")
+"""Where on this machine a file lies is nobody's business who reads a report."""
 _NEUTRAL = ("GDAL_", "CPL_", "OTB_", "ITK_", "NUMBA_", "DASK_", "OMP_")
 """Settings of the surroundings by which a tool could run other than as it was installed."""
 
@@ -70,7 +73,7 @@ def run_measured(command: Sequence[str], *, threads: int, environment: Mapping[s
         record = json.loads(figures.read_text(encoding="ascii"))
         if record["exit_code"] != 0:
             said = words.read_text(encoding="utf-8", errors="replace").strip()[-_LAST_WORDS:]
-            raise ToolFailed(f"exit code {record['exit_code']}: {said}")
+            raise ToolFailed(f"exit code {record['exit_code']}: {_FOLDERS.sub('', said)}")
     return Usage(
         wall_s=record["wall_s"],
         cpu_s=record["user_s"] + record["system_s"],
