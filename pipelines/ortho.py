@@ -1,5 +1,6 @@
 """The engine behind ``qyran ortho``: any image with a sensor model, onto a map, without a catalogue."""
 
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,11 +12,12 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from configs.registry import load_registry
+from configs.settings import Home
+from pipelines.refinement import Refinement, reference_rasters, refined_by_points, refined_by_references
 from processing.archive.export import export_ortho
 from processing.geometry.accuracy import max_mapping_error_px
 from processing.geometry.extent import Bounds, ground_bounds, ground_sampling_m, terrain_range
 from processing.geometry.plan import OrthoPlan, plan_ortho
-from processing.geometry.refine import RefinementReport, refine_from_gcps
 from processing.geometry.stage import orthorectify
 from processing.geometry.strip import cut_scene
 from processing.geometry.terrain import Terrain
@@ -23,7 +25,6 @@ from processing.model.errors import BadInput
 from processing.model.image import OrthoImage
 from processing.model.levels import Quantity
 from processing.model.scene import Scene
-from processing.model.sensor_model import SensorModel
 from processing.radiometry.stage import calibrate as calibrated
 from processing.readers.control_points import read_control_points
 from processing.readers.dem import open_terrain
@@ -52,6 +53,10 @@ class OrthoOptions:
     """``nearest``, ``bilinear``, ``cubic``, ``lanczos``."""
     gcps: Path | None = None
     """Ground control points, see :func:`processing.readers.control_points.read_control_points`."""
+    references: tuple[str, ...] = ()
+    """Images on maps to match against: files, folders, or ``COLLECTION/ID`` of archived products."""
+    home: Path | None = None
+    """Where archived products lie."""
     calibrate: str = "none"
     """``none`` (counts), ``radiance``, ``toa``."""
     model: str = "rpc"
@@ -82,7 +87,8 @@ def ortho(
     -------
     dict
         ``out, crs, transform, shape, seconds, megapixels_per_second, max_mapping_error_px, refinement`` and
-        ``warnings``.
+        ``warnings``; of a refined image also ``refinement_report`` and ``residuals_picture``, files beside the output
+        (``FILE.refinement.json``, ``FILE.residuals.png``).
 
     Raises
     ------
@@ -103,19 +109,23 @@ def ortho(
                 remedy="Ask for radiance or counts, or give the delivered package.",
             )
         scene = _with_model(scene, how.model, image.name)
-        model, refinement = _refined(scene, how.gcps, image.name)
+        assert scene.model is not None
+        area = ground_bounds(scene.model, scene.shape)
+        terrain = open_terrain(dem, bounds=area, vertical_datum=how.vertical_datum)
+        refinement = _refined(scene, how, image.name, terrain)
+        whole, model = scene, scene.model if refinement is None else refinement.model
         scene = scene.but(model=model)
         if how.lines is not None:
             # After the refinement: control points count the lines of the whole image.
             scene = cut_scene(scene, *how.lines)
             model = scene.model or model
-        terrain = open_terrain(dem, bounds=ground_bounds(model, scene.shape), vertical_datum=how.vertical_datum)
         plan = _plan(scene, terrain, how)
         values = calibrated(scene, _QUANTITIES[how.calibrate], mean_height_m=sum(plan.heights) / 2)
         result = orthorectify(values, terrain, plan, resampling=how.resampling)
         export_ortho([result], out, progress=progress)
         error = max_mapping_error_px(plan, model, terrain)
-    return _summary(out, result, time.perf_counter() - began, error, refinement)
+        reports = {} if refinement is None else _reported(refinement, whole, out)
+    return reports | _summary(out, result, time.perf_counter() - began, error, refinement)
 
 
 def _one_scene(image: Path, workspace: Path) -> Scene:
@@ -167,12 +177,34 @@ def _with_model(scene: Scene, kind: str, image_name: str) -> Scene:
     return scene.but(model=scene.rigorous)
 
 
-def _refined(scene: Scene, gcps: Path | None, image_name: str) -> tuple[SensorModel, RefinementReport | None]:
-    """The scene's model, corrected by control points where some are given."""
-    assert scene.model is not None
-    if gcps is None:
-        return scene.model, None
-    return refine_from_gcps(scene.model, read_control_points(gcps, image_name), shape=scene.shape)
+def _refined(scene: Scene, how: OrthoOptions, image_name: str, terrain: Terrain) -> Refinement | None:
+    """The correction of the scene's model that is asked for.
+
+    Raises
+    ------
+    BadInput
+        ``ortho.refine_twice``, and where control points or references cannot serve: who asks for a correction wants
+        no image without.
+    """
+    if how.gcps is not None and how.references:
+        raise BadInput(
+            "control points and reference images were both given",
+            kind="ortho.refine_twice",
+            remedy="Give one of them: a few surveyed points would drown among hundreds of matched ones.",
+        )
+    if how.gcps is not None:
+        return refined_by_points(scene, read_control_points(how.gcps, image_name), terrain)
+    if how.references:
+        return refined_by_references(scene, reference_rasters(how.references, Home.resolve(how.home)), terrain)
+    return None
+
+
+def _reported(refinement: Refinement, scene: Scene, out: Path) -> dict[str, Any]:
+    """Write the refinement's report and picture beside the output; say where."""
+    report, picture = (out.with_name(out.stem + ending) for ending in (".refinement.json", ".residuals.png"))
+    report.write_text(json.dumps(refinement.quality(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    picture.write_bytes(refinement.picture(scene))
+    return {"refinement_report": str(report), "residuals_picture": str(picture)}
 
 
 def _plan(scene: Scene, terrain: Terrain, how: OrthoOptions) -> OrthoPlan:
@@ -191,17 +223,10 @@ def _plan(scene: Scene, terrain: Terrain, how: OrthoOptions) -> OrthoPlan:
 
 
 def _summary(
-    out: Path, image: OrthoImage, seconds: float, error: float | None, refinement: RefinementReport | None
+    out: Path, image: OrthoImage, seconds: float, error: float | None, refinement: Refinement | None
 ) -> dict[str, Any]:
     """What was done, as CONTRACT's JSON."""
     rows, cols = image.geobox.shape
-    corrected = refinement and {
-        "model": refinement.kind,
-        "tie_points": refinement.points,
-        "shift_px": list(refinement.shift_px),
-        "rmse_px": refinement.rmse_px,
-        "ce90_m": refinement.ce90_m,
-    }
     return {
         "out": str(out),
         "crs": str(image.geobox.crs),
@@ -210,6 +235,6 @@ def _summary(
         "seconds": round(seconds, 3),
         "megapixels_per_second": round(rows * cols / 1e6 / seconds, 3),
         "max_mapping_error_px": error,
-        "refinement": corrected,
+        "refinement": None if refinement is None else refinement.figures(),
         "warnings": list(image.warnings),
     }

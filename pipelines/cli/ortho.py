@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from pipelines.cli.options import DebugOption, JsonOption, LinesOption
+from pipelines.cli.options import DebugOption, HomeOption, JsonOption, LinesOption
 from pipelines.cli.output import configure_logging, out, plain_errors, print_json, progress_bar
 from pipelines.requests import VerticalDatumChoice
 
@@ -55,8 +55,17 @@ def ortho(
     ] = None,
     resampling: Annotated[Resampling, typer.Option(help="Interpolation of the image.")] = Resampling.CUBIC,
     gcps: Annotated[
-        Path | None, typer.Option(help="Ground control points (GeoJSON) to correct the model with.", exists=True)
+        Path | None, typer.Option(help="Ground control points (GeoJSON, CSV) to correct the model with.", exists=True)
     ] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Image on a map to match against and correct the model with: file, folder, or COLLECTION/ID of an "
+            "archived product. May be given several times.",
+            metavar="IMAGE",
+        ),
+    ] = None,
+    home: HomeOption = None,
     calibrate: Annotated[Calibration, typer.Option(help="What the output's numbers shall mean.")] = Calibration.NONE,
     model: Annotated[
         Model, typer.Option(help="Sensor model: the delivered RPC, or the camera from orbit and attitude.")
@@ -88,6 +97,8 @@ def ortho(
                     bounds=bounds,
                     resampling=resampling.value,
                     gcps=gcps,
+                    references=tuple(reference or ()),
+                    home=home,
                     calibrate=calibrate.value,
                     model=model.value,
                     lines=lines,

@@ -1,14 +1,17 @@
 """How well the bands of one product lie on each other: predicted by the sensor models, and measured in the pixels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import isfinite, sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter
 
+from processing.geometry.extent import plausible_heights
+from processing.model.scene import Scene
 from processing.model.sensor_model import SensorModel
 from processing.registration.correlate import gradient_magnitude, phase_shift
 
@@ -121,6 +124,25 @@ def predicted_offset(
         sample_px=fits[1][1],
         spread_px=float(np.hypot(*left).max()),
     )
+
+
+def model_relations(scenes: Sequence[Scene]) -> dict[str, Any]:
+    """How the sampling grids of one acquisition's detector arrays lie to each other, by their models.
+
+    Returns
+    -------
+    dict
+        JSON-ready: ``models`` with ``reference``, the group with most bands, and the :class:`GroupOffset` of every
+        other group; empty where there is only one group.
+    """
+    first, *others = sorted(scenes, key=lambda scene: -len(scene.bands))
+    relations: dict[str, Any] = {}
+    for scene in others:
+        if first.model is not None and scene.model is not None:
+            found = predicted_offset(first.model, scene.model, first.shape, plausible_heights(first.model))
+            if found is not None:
+                relations[scene.group] = {name: float(f"{value:.8g}") for name, value in asdict(found).items()}
+    return {"models": {"reference": first.group, **relations}} if relations else {}
 
 
 def good_spots(image: Image, side: int, *, across: int = 4) -> list[tuple[int, int]]:

@@ -1,0 +1,157 @@
+"""How a scene's model is corrected: by control points, or against reference images; and what is told of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.settings import Home
+from processing.archive.write import published
+from processing.geometry.extent import ground_bounds, ground_sampling_m, terrain_range
+from processing.geometry.refine import GroundControlPoint, Refined, RefinementReport, refine_from_gcps
+from processing.geometry.terrain import Terrain
+from processing.model.errors import BadInput
+from processing.model.lineage import InputRecord
+from processing.model.scene import Scene
+from processing.readers.reference import ReferenceRaster, open_references, overlapping
+from processing.registration.match import match_scene
+from processing.registration.picture import residual_picture
+
+_MATCHED_BANDS = ("pan", "red", "green")
+"""Bands of an archived product that serve as a reference, the first there is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refinement:
+    """A corrected model, and how it came about."""
+
+    model: Refined
+    report: RefinementReport
+    sources: tuple[InputRecord, ...]
+    """Reference images that were matched against."""
+    pixel_m: float
+    """Ground size of the image's pixel, m."""
+
+    def figures(self) -> dict[str, Any]:
+        """CONTRACT's ``refinement``."""
+        return {
+            "model": self.report.kind,
+            "tie_points": self.report.points,
+            "shift_px": list(self.report.shift_px),
+            "rmse_px": self.report.rmse_px,
+            "ce90_m": self.report.ce90_m,
+        }
+
+    def accuracy(self) -> dict[str, float]:
+        """What an item says of it, m: leave-one-out, east is x, north is y."""
+        ground = self.report.ground
+        if ground is None:
+            return {}
+        figures = {
+            "rmse_m": ground.rmse,
+            "ce90_m": ground.ce90,
+            "ce95_m": ground.ce95,
+            "percentile90_m": ground.percentile90,
+            "bias_x_m": ground.bias[0],
+            "bias_y_m": ground.bias[1],
+            "stddev_x_m": ground.stddev[0],
+            "stddev_y_m": ground.stddev[1],
+        }
+        return {name: round(value, 4) for name, value in figures.items()} | {"tie_points": float(self.report.points)}
+
+    def quality(self) -> dict[str, Any]:
+        """The whole report, as JSON values."""
+        return {
+            **self.figures(),
+            "rejected": self.report.rejected,
+            "ce90_px": self.report.ce90_px,
+            "accuracy_m": self.accuracy(),
+            "criteria": self.report.criteria,
+            "correction": {"line": list(self.model.line), "sample": list(self.model.sample)},
+            "references": [source.name for source in self.sources],
+            "points": [
+                {
+                    "name": residual.point.name,
+                    "lon": residual.point.lon,
+                    "lat": residual.point.lat,
+                    "height": residual.point.height,
+                    "line": residual.point.line,
+                    "sample": residual.point.sample,
+                    "residual_line": residual.line,
+                    "residual_sample": residual.sample,
+                    "used": residual.used,
+                }
+                for residual in self.report.residuals
+            ],
+        }
+
+    def picture(self, scene: Scene) -> bytes:
+        """Residual vectors, PNG."""
+        return residual_picture(self.report, scene.shape, name=scene.scene_id, pixel_m=self.pixel_m)
+
+
+def refined_by_points(scene: Scene, points: Sequence[GroundControlPoint], terrain: Terrain) -> Refinement:
+    """A scene's model corrected by measured points.
+
+    Raises
+    ------
+    BadInput
+        As :func:`processing.geometry.refine.refine_from_gcps`.
+    """
+    assert scene.model is not None
+    model, report = refine_from_gcps(scene.model, points, shape=scene.shape)
+    return Refinement(model=model, report=report, sources=(), pixel_m=_pixel_m(scene, terrain))
+
+
+def refined_by_references(scene: Scene, references: Sequence[ReferenceRaster], terrain: Terrain) -> Refinement:
+    """A scene's model corrected by matching it against reference images.
+
+    Raises
+    ------
+    BadInput
+        As :func:`processing.registration.match.match_scene`.
+    """
+    assert scene.model is not None
+    near = overlapping(references, ground_bounds(scene.model, scene.shape))
+    if not near:
+        raise BadInput(
+            f"none of the {len(references)} reference images covers any of '{scene.scene_id}'",
+            kind="reference.no_overlap",
+            remedy="Give a reference of this area.",
+        )
+    found = match_scene(scene, scene.model, terrain, near)
+    model, report = refine_from_gcps(scene.model, found.points, shape=scene.shape)
+    used = {point.name.rpartition(" ")[0] for point in found.points}
+    return Refinement(
+        model=model,
+        report=report,
+        sources=tuple(reference.record for reference in near if reference.name in used),
+        pixel_m=_pixel_m(scene, terrain),
+    )
+
+
+def reference_rasters(names: Sequence[str], home: Home) -> tuple[ReferenceRaster, ...]:
+    """References by what an operator calls them: a file, a folder, or ``COLLECTION/ID`` of an archived product.
+
+    Raises
+    ------
+    BadInput
+        ``reference.missing``, ``reference.not_on_map``.
+    """
+    return open_references([_reference_path(name, home) for name in names])
+
+
+def _reference_path(name: str, home: Home) -> Path:
+    path = Path(name).expanduser()
+    collection, _, item = name.partition("/")
+    if path.exists() or not item or "/" in item:
+        return path
+    product = published(home.path, collection, item)
+    files = {} if product is None else {file.key: file.href for file in product.files}
+    band = next((band for band in _MATCHED_BANDS if band in files), None)
+    return path if band is None else home.path / files[band]
+
+
+def _pixel_m(scene: Scene, terrain: Terrain) -> float:
+    assert scene.model is not None
+    return ground_sampling_m(scene.model, scene.shape, sum(terrain_range(scene.model, scene.shape, terrain)) / 2)
