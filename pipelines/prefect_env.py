@@ -1,5 +1,6 @@
 """Prefect, told before it is imported how to behave inside Qyran: its own home, nothing sent anywhere, few words."""
 
+import atexit
 import logging
 import os
 import secrets
@@ -9,15 +10,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from processing.model.errors import Defect
+
+if TYPE_CHECKING:
+    from prefect.server.api.server import SubprocessASGIServer
 
 LOOPBACK = "127.0.0.1,localhost,::1"
 _PREPARED = "QYRAN_PREFECT_PREPARED"
 """Set in the environment of a process, and of its children, whose Prefect was told how to behave."""
 
-_GUARDS: list[subprocess.Popen[bytes]] = []
-"""Shells that outlive this process by a moment, to stop the temporary server."""
+_WATCH = 'while read -r server; do servers="$servers $server"; done; [ -z "$servers" ] || kill $servers 2>/dev/null'
+"""A shell that is told servers until the pipe to it closes, and then stops them."""
 
 
 def prefect_environment(prefect_home: Path) -> dict[str, str]:
@@ -90,6 +95,8 @@ def server_starting() -> Iterator[None]:
     from prefect.server.api.server import SubprocessASGIServer
 
     server = SubprocessASGIServer()
+    if server.server_process is None:
+        _end_with_us(server)
 
     def start() -> None:
         with suppress(Exception):
@@ -102,26 +109,38 @@ def server_starting() -> Iterator[None]:
     finally:
         # Prefect itself would not wait for a server that is starting already.
         starting.join()
-        if server.server_process is not None:
-            _end_with_us(server.server_process.pid)
 
 
-def _end_with_us(server: int) -> None:
+def _end_with_us(server: "SubprocessASGIServer") -> None:
     """Have the temporary server stopped when this process ends, however it ends: Prefect forgets it on SIGKILL.
 
-    A shell waits on a pipe whose other end only this process holds; the system closes it when the process is gone.
+    A shell waits on a pipe whose other end only this process holds; the system closes it when the process is gone. It
+    is there before the server, and told of it at the moment of its launch: a start takes 10 s, and may be killed too.
     """
-    watch = ["/bin/sh", "-c", 'cat >/dev/null; kill "$0" 2>/dev/null', str(server)]
-    # Nothing in the command comes from outside; the list keeps the pipe open for as long as this process lives.
-    _GUARDS.append(
-        subprocess.Popen(  # noqa: S603
-            watch,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    # Nothing in the command comes from outside.
+    guard = subprocess.Popen(  # noqa: S603
+        ["/bin/sh", "-c", _WATCH],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
+    launch = server._run_uvicorn_command
+
+    def launch_watched() -> subprocess.Popen[Any]:
+        process = launch()
+        assert guard.stdin is not None
+        guard.stdin.write(f"{process.pid}\n".encode())
+        guard.stdin.flush()
+        return process
+
+    def dismiss() -> None:
+        with suppress(OSError, subprocess.TimeoutExpired):
+            guard.communicate(timeout=5)
+
+    server._run_uvicorn_command = launch_watched  # type: ignore[method-assign]
+    # What is registered first is called last: Prefect will have stopped its server by then.
+    atexit.register(dismiss)
 
 
 @contextmanager

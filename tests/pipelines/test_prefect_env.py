@@ -61,6 +61,18 @@ def test_nothing_is_sent_anywhere() -> None:
     assert environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
 
 
+START = """
+import os
+from pathlib import Path
+from pipelines.prefect_env import prepare_prefect, server_starting
+prepare_prefect(Path(os.environ["WANTED_HOME"]))
+with server_starting():
+    from prefect.server.api.server import SubprocessASGIServer
+    server = SubprocessASGIServer()
+    while server.server_process is None:
+        pass
+    print(server.server_process.pid, flush=True)
+"""
 SERVE = """
 import os, time
 from pathlib import Path
@@ -75,10 +87,11 @@ time.sleep(600)
 
 
 @pytest.mark.services
-def test_the_temporary_server_ends_with_a_killed_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("script", [START, SERVE], ids=["while it starts", "when it runs"])
+def test_the_temporary_server_ends_with_a_killed_process(tmp_path: Path, script: str) -> None:
     environment = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
     with subprocess.Popen(
-        [sys.executable, "-c", SERVE],
+        [sys.executable, "-c", script],
         env=environment | {"WANTED_HOME": str(tmp_path)},
         stdout=subprocess.PIPE,
         text=True,
@@ -93,6 +106,31 @@ def test_the_temporary_server_ends_with_a_killed_process(tmp_path: Path) -> None
         time.sleep(0.2)
     os.kill(server, signal.SIGKILL)
     pytest.fail("the temporary server outlived the process that started it")
+
+
+END = """
+import os
+from pathlib import Path
+from pipelines.prefect_env import prepare_prefect, server_starting
+prepare_prefect(Path(os.environ["WANTED_HOME"]))
+with server_starting():
+    pass
+"""
+
+
+@pytest.mark.services
+def test_an_end_in_order_leaves_nothing_to_complain_about(tmp_path: Path) -> None:
+    """No warning of a process still running, and no server left."""
+    environment = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
+    ended = subprocess.run(
+        [sys.executable, "-W", "always::ResourceWarning", "-c", END],
+        env=environment | {"WANTED_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert "still running" not in ended.stderr
 
 
 def _runs(process: int) -> bool:
