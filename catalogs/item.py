@@ -97,6 +97,7 @@ def _properties(product: Product, mission: MissionConfig, sensor: SensorConfig, 
         "qyran:sensor": product.sensor,
         "qyran:lineage_sha256": product.lineage.digest,
         "qyran:warnings": list(product.quality.get("warnings", ())),
+        "qyran:band_misregistration_px": product.quality.get("registration", {}).get("largest_offset_px"),
     }
     return {key: value for key, value in properties.items() if value not in (None, [], {})}
 

@@ -20,6 +20,7 @@ from processing.model.lineage import InputRecord, Lineage
 from processing.model.product import Encoding, Product, ProductDraft, item_id
 from processing.model.scene import Delivery, Scene
 from processing.readers.protocol import UNKNOWN_MISSION, UNKNOWN_TIME
+from processing.registration.bands import model_relations
 
 _ONE_ACQUISITION_S = 60.0
 """Scenes of one package further apart are not one acquisition. (P and MS lines see the ground seconds apart.)"""
@@ -123,6 +124,8 @@ def scene_draft(
         facts=_facts(delivery),
         gsd_m=min(sensor.groups[scene.group].gsd_m for scene in delivery.scenes),
         warnings=tuple(dict.fromkeys(warning for image in images for warning in image.warnings)),
+        registration=model_relations(delivery.scenes),
+        registration_limit_px=sensor.registration_limit_px,
         lineage=Lineage(
             recipe=recipe.id,
             recipe_version=recipe.version,

@@ -71,6 +71,18 @@ def quality_table(product: Product) -> str:
     )
 
 
+def registration_line(product: Product) -> str | None:
+    """How the bands of a product lie on each other, in one line; None where it has none to compare."""
+    pairs = product.quality.get("registration", {}).get("pairs")
+    if not pairs:
+        return None
+    found = [
+        f"{pair['band']} {pair['offset_px']:.2f}" if "offset_px" in pair else f"{pair['band']} not measurable"
+        for pair in pairs
+    ]
+    return f"px from {pairs[0]['reference']}: {', '.join(found)}"
+
+
 def _flat(record: dict[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in record.items():
         if isinstance(value, dict):

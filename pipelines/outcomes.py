@@ -63,6 +63,8 @@ class PackageOutcome(BaseModel):
     message: str | None = None
     where: str | None = None
     remedy: str | None = None
+    registration: str | None = None
+    """How the bands lie on each other, in one line."""
     quarantine: str | None = None
     """Folder that holds the quarantined copy and its reason."""
     stages: dict[str, float] = Field(default_factory=dict)

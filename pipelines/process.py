@@ -15,13 +15,14 @@ from prefect.states import Completed
 
 from configs.settings import Home
 from pipelines.drafts import applicable_recipes
-from pipelines.observe import report_progress
+from pipelines.observe import registration_line, report_progress
 from pipelines.outcomes import ItemLink, PackageOutcome, Stop, failure_of, stop_for_package
 from pipelines.packages import Ingested, ingest_package, leave_workspace, quarantine_package
 from pipelines.planning import plan_scene
 from pipelines.products import derive_product
 from pipelines.requests import EVERY_RECIPE, ProductRequest, SceneRequest
 from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
+from processing.archive.registration import MISREGISTERED
 from processing.archive.write import publish_product, published
 from processing.model.errors import BadInput, Conflict
 from processing.model.product import Product
@@ -45,18 +46,17 @@ def _run(request: SceneRequest) -> PackageOutcome:
     if "stop" in ingested:
         return _stopped(request, ingested["stop"], stages)
     try:
-        verified = _timed(stages, "verify", verify, request, ingested)
-        if "stop" in verified:
-            return _stopped(request, verified["stop"], stages)
-        if not verified["archived"]:
-            made = _timed(stages, "process", process, request, ingested)
-            if "stop" in made:
-                return _stopped(request, made["stop"], stages)
+        made = _timed(stages, "process", process, request, ingested)
+        if "stop" in made:
+            return _stopped(request, made["stop"], stages)
     finally:
         leave_workspace(Ingested.model_validate(ingested))
-    link = ItemLink.model_validate(_timed(stages, "publish", publish, request, verified["collection"], verified["id"]))
+    link = ItemLink.model_validate(_timed(stages, "publish", publish, request, made["collection"], made["id"]))
     derived = _timed(stages, "derive", _derive_all, request, link)
-    reasons = [ALREADY_PUBLISHED] if verified["archived"] else []
+    product = published(installation(request)[0].path, link.collection, link.id)
+    assert product is not None
+    reasons = [ALREADY_PUBLISHED] if made["archived"] else []
+    reasons += [MISREGISTERED] * any(text.startswith(MISREGISTERED) for text in product.quality.get("warnings", ()))
     troubled = next((part for part in derived if part.message), None)
     return PackageOutcome(
         package=request.package,
@@ -66,6 +66,7 @@ def _run(request: SceneRequest) -> PackageOutcome:
         message=troubled.message if troubled else None,
         where=troubled.where if troubled else None,
         remedy=troubled.remedy if troubled else None,
+        registration=registration_line(product),
         stages=stages,
     )
 
@@ -124,9 +125,12 @@ def ingest(request: SceneRequest) -> Record:
         return stop_record(stop_for_package(error))
 
 
-@task(name="verify", task_run_name="verify", persist_result=False, **RETRIES)
-def verify(request: SceneRequest, ingested: Record) -> Record:
-    """Plan the product, and see whether it is there already, or its id stands for other bytes."""
+@task(name="process", task_run_name="process", persist_result=False, **RETRIES)
+def process(request: SceneRequest, ingested: Record) -> Record:
+    """Plan the product; unless it is there already, or its id stands for other bytes, compute it into the archive.
+
+    One task, because the plan is one lazy graph: it is made once, and a graph does not travel between tasks.
+    """
     report_progress(0, 1, "planning")
     home, registry = installation(request)
     planned = plan_scene(request, Ingested.model_validate(ingested), home, registry)
@@ -135,38 +139,32 @@ def verify(request: SceneRequest, ingested: Record) -> Record:
     draft = planned.draft
     known = published(home.path, draft.collection, draft.id)
     if known is not None and _package_sha256(known) != ingested["sha256"]:
-        return stop_record(
-            Stop(
-                outcome=Outcome.REJECTED,
-                reason="id.conflict",
-                message=f"{draft.id} is published already, from a package with other content",
-                where=request.package,
-                remedy="If this delivery replaces the earlier one, withdraw the published item first.",
-            )
-        )
-    archived = known is not None and known.lineage.digest == draft.lineage.digest
-    return {"collection": draft.collection, "id": draft.id, "archived": archived}
+        return stop_record(_conflict(request, draft.id))
+    record = {"collection": draft.collection, "id": draft.id}
+    if known is not None and known.lineage.digest == draft.lineage.digest:
+        return record | {"archived": True}
+    try:
+        publish_product(home.path, draft, planned.images, progress=report_progress)
+    except Conflict as error:
+        return stop_record(Stop.of(error, Outcome.REJECTED))
+    except BadInput as error:
+        return stop_record(stop_for_package(error))
+    return record | {"archived": False}
+
+
+def _conflict(request: SceneRequest, product_id: str) -> Stop:
+    return Stop(
+        outcome=Outcome.REJECTED,
+        reason="id.conflict",
+        message=f"{product_id} is published already, from a package with other content",
+        where=request.package,
+        remedy="If this delivery replaces the earlier one, withdraw the published item first.",
+    )
 
 
 def _package_sha256(product: Product) -> str | None:
     record = product.lineage.input_of("package")
     return record.sha256 if record else None
-
-
-@task(name="process", task_run_name="process", persist_result=False, **RETRIES)
-def process(request: SceneRequest, ingested: Record) -> Record:
-    """Calibrate, orthorectify, archive: one lazy graph, computed shard by shard into the archive."""
-    home, registry = installation(request)
-    planned = plan_scene(request, Ingested.model_validate(ingested), home, registry)
-    if isinstance(planned, Stop):
-        return stop_record(planned)
-    try:
-        product = publish_product(home.path, planned.draft, planned.images, progress=report_progress)
-    except Conflict as error:
-        return stop_record(Stop.of(error, Outcome.REJECTED))
-    except BadInput as error:
-        return stop_record(stop_for_package(error))
-    return {"collection": product.collection, "id": product.id, "revision": product.revision}
 
 
 @task(name="publish", task_run_name="publish", persist_result=False, **RETRIES)

@@ -4,7 +4,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from configs.schema.bands import BandConfig, GroupConfig
 from configs.schema.values import BandName, Identifier, Value
@@ -57,6 +57,9 @@ class SensorConfig(Value):
     bits: PositiveInt = Field(le=16, description="radiometric depth of the raw counts")
     nodata: int | None = 0
     saturated: int | None = None
+    registration_limit_px: PositiveFloat = Field(
+        default=0.5, description="products whose bands lie farther apart are warned of; px of the multispectral grid"
+    )
     deliveries: tuple[DeliveryProfile, ...] = ()
 
     @model_validator(mode="after")

@@ -94,6 +94,8 @@ def show_outcome(outcome: PackageOutcome) -> None:
     out.print(f"[bold {colour}]{outcome.outcome}[/]{escape(why)} {name} in {outcome.seconds:.1f} s")
     for item in outcome.items:
         out.print(f"  {item.collection}/{item.id}\n    {escape(item.href)}")
+    if outcome.registration:
+        out.print(f"  bands, {escape(outcome.registration)}")
     if outcome.message:
         fault = {"kind": ", ".join(outcome.reasons), "message": outcome.message, "where": outcome.where}
         print_fault(fault | {"remedy": outcome.remedy}, word=outcome.outcome, colour=colour)

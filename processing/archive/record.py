@@ -12,7 +12,7 @@ from processing.archive.footprint import on_the_ground
 from processing.archive.geozarr import crs_code, map_crs
 from processing.archive.layout import ProductPaths, relative_href, revision_of
 from processing.archive.manifest import ObjectRecord
-from processing.archive.registration import MISREGISTERED, largest_offset_px
+from processing.archive.registration import MISREGISTERED
 from processing.archive.shards import GroupTally, Tally
 from processing.archive.store import Group
 from processing.model.image import OrthoImage
@@ -93,7 +93,7 @@ def stored_groups(groups: Sequence[Group]) -> tuple[StoredGroup, ...]:
 
 def quality(draft: ProductDraft, tallies: Mapping[str, GroupTally], registration: Mapping[str, Any]) -> dict[str, Any]:
     """Percentages of the footprint's pixels by flag, how bands lie on each other, and what a reader should know."""
-    worst, limit = largest_offset_px(registration), draft.registration_limit_px
+    worst, limit = registration.get("largest_offset_px"), draft.registration_limit_px
     warnings = list(draft.warnings)
     if worst is not None and limit is not None and worst > limit:
         warnings.append(f"{MISREGISTERED}: bands lie {worst:.2f} px apart, more than {limit:g}")

@@ -65,7 +65,7 @@ def measure_registration(store: Path, groups: Sequence[Group], images: Sequence[
     dict
         JSON-ready: ``pairs`` with ``reference, band, windows, agreeing, down_px, right_px, offset_px, nmad_px`` in
         pixels of the group's grid, ``offset_m``; or with ``not_measurable``, which says why, in place of the
-        figures. Empty where the product has no two bands to compare.
+        figures. ``largest_offset_px`` of all that were measurable. Empty where there are no two bands to compare.
     """
     spectral = {
         group.name: (group, [band for band in image.bands if band.centre_nm is not None])
@@ -81,16 +81,13 @@ def measure_registration(store: Path, groups: Sequence[Group], images: Sequence[
     found = compute(*(delayed(_window)(task, (round(row * scale), round(column * scale))) for row, column in spots))
     shifts = [found_here for found_here in found if found_here is not None]
     pairs = [agreed_shift(*pair, [here[pair] for here in shifts]) for pair in task.pairs]
+    worst = max((pair.offset_px for pair in pairs if pair.not_measurable is None), default=None)
     return {
+        **({} if worst is None else {"largest_offset_px": round(worst, 3)}),
         "window_px": task.side,
         "resolution_m": abs(group.levels[0].geobox.affine.a),
         "pairs": [_record(pair, abs(group.levels[0].geobox.affine.a)) for pair in pairs],
     }
-
-
-def largest_offset_px(registration: Mapping[str, Any]) -> float | None:
-    """The largest displacement among the pairs that were measurable; None where none was."""
-    return max((pair["offset_px"] for pair in registration.get("pairs", ()) if "offset_px" in pair), default=None)
 
 
 def _task(store: Path, group: Group, bands: Sequence[Band], pan: tuple[Group, list[Band]] | None) -> _Task:
