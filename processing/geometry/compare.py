@@ -1,12 +1,24 @@
 """How far two sensor models of one image are apart."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from processing.model.sensor_model import SensorModel
 
+Array = npt.NDArray[np.float64]
+
 _LINES, _SAMPLES, _HEIGHTS = 25, 25, 5
+
+
+class ImageToGround(Protocol):
+    """Anything that says which ground an image point sees at a height."""
+
+    def image_to_ground(self, line: npt.ArrayLike, sample: npt.ArrayLike, height: npt.ArrayLike) -> tuple[Array, Array]:
+        """``(lon, lat)``, degrees."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +36,14 @@ class ModelDifference:
 
 
 def compare_models(
-    model: SensorModel, other: SensorModel, shape: tuple[int, int], heights: tuple[float, float]
+    model: SensorModel, other: ImageToGround, shape: tuple[int, int], heights: tuple[float, float]
 ) -> ModelDifference | None:
     """How far ``model`` is from ``other`` over an image and a range of heights.
 
     Parameters
     ----------
     model, other
-        Two models of the same image.
+        Two models of the same image; of the second only its way to the ground is asked.
     shape
         Lines and samples.
     heights

@@ -11,18 +11,15 @@ What can be told, measured on the real files of Pleiades, SPOT 6 and Pleiades Ne
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from processing.geometry.compare import ImageToGround, ModelDifference, compare_models
 from processing.geometry.corners import ANOTHER_IMAGE, Corner, check_axes, check_corners, wrapped
 from processing.geometry.extent import plausible_heights
 from processing.geometry.rpc import Rpc, require_finite, validate_rpc
 from processing.model.errors import BadInput
 from processing.model.sensor_model import SensorModel
-
-Array = npt.NDArray[np.float64]
 
 AGREE_PX = 0.1
 """Two statements of one model differ by less than this."""
@@ -36,41 +33,12 @@ HEIGHT_REFUSE = 10.0
 """Beyond this, the RPCs of Pleiades and SPOT 6 leave their own inverses by 0.2 px and go on growing by the cube."""
 
 
-class ImageToGround(Protocol):
-    """Anything that says which ground an image point sees at a height."""
-
-    def image_to_ground(self, line: npt.ArrayLike, sample: npt.ArrayLike, height: npt.ArrayLike) -> tuple[Array, Array]:
-        """``(lon, lat)``, degrees."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """Image pixels that the producer made the RPC for, in corner-zero coordinates of their outer corners."""
 
     line: tuple[float, float]
     sample: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """Where one model puts the image points of another, px, over the image and its heights."""
-
-    line: float
-    """Median difference."""
-    sample: float
-    spread: float
-    """Largest distance of any point from that median."""
-
-    @property
-    def is_shift(self) -> bool:
-        """Whether the two differ by nothing but a constant half or whole number of pixels, up to two."""
-        doubled = np.array([self.line, self.sample]) * 2
-        return (
-            self.spread < AGREE_PX
-            and bool((np.abs(doubled - np.round(doubled)) < 2 * AGREE_PX).all())
-            and 1 <= np.abs(np.round(doubled)).max() <= 4
-        )
 
 
 def check_model(
@@ -160,30 +128,6 @@ def check_heights(model: SensorModel, heights: tuple[float, float]) -> tuple[str
     return (f"{message}: it extrapolates",) if beyond > HEIGHT_WARN else ()
 
 
-def compare_models(
-    model: SensorModel, other: ImageToGround, shape: tuple[int, int], heights: Sequence[float]
-) -> Comparison | None:
-    """How far ``model`` puts the ground that ``other`` sees from the image point it sees it at; None if nowhere.
-
-    Parameters
-    ----------
-    shape
-        Lines and samples of the image: compared on 9 x 9 points from corner to corner.
-    heights
-        Metres above the ellipsoid.
-    """
-    side = np.linspace(0.0, 1.0, 9)
-    line, sample, height = np.meshgrid(side * shape[0], side * shape[1], np.array(heights, float), indexing="ij")
-    seen_line, seen_sample = model.ground_to_image(*other.image_to_ground(line, sample, height), height)
-    miss = np.stack([seen_line - line, seen_sample - sample])
-    miss = miss[:, np.isfinite(miss).all(axis=0)]
-    if miss.size < line.size:  # less than half of the points
-        return None
-    middle = np.median(miss, axis=1)
-    spread = np.hypot(*(miss - middle[:, None])).max()
-    return Comparison(line=float(middle[0]), sample=float(middle[1]), spread=float(spread))
-
-
 def check_agreement(
     model: SensorModel, other: ImageToGround, shape: tuple[int, int], where: str = ""
 ) -> tuple[str, ...]:
@@ -200,12 +144,12 @@ def check_agreement(
         ``rpc.shifted`` for a constant half or whole pixel, up to two; ``rpc.contradiction`` for more than one pixel.
     """
     low, high = plausible_heights(model)
-    found = compare_models(model, other, shape, (low, (low + high) / 2, high))
+    found = compare_models(model, other, shape, (low, high))
     if found is None:
         message = "the delivery states its sensor model twice, and the two see different ground"
         raise BadInput(message, kind="rpc.contradiction", where=where, remedy=ANOTHER_IMAGE)
-    apart = f"by {found.line:+.2f} lines and {found.sample:+.2f} samples"
-    if found.is_shift:
+    apart = f"by {found.line_px:+.2f} lines and {found.sample_px:+.2f} samples"
+    if _is_shift(found):
         raise BadInput(
             f"the delivery states its sensor model twice, and the two differ {apart} everywhere: one of them counts "
             "pixels from another origin",
@@ -213,17 +157,23 @@ def check_agreement(
             where=where,
             remedy="Ask the provider which is right; hand the image in with that one alone.",
         )
-    worst = float(np.hypot(found.line, found.sample)) + found.spread
-    if worst > CONTRADICT_PX:
+    if found.max_px > CONTRADICT_PX:
         raise BadInput(
-            f"the delivery states its sensor model twice, and the two differ by up to {worst:.1f} px",
+            f"the delivery states its sensor model twice, and the two differ by up to {found.max_px:.1f} px",
             kind="rpc.contradiction",
             where=where,
             remedy=ANOTHER_IMAGE,
         )
-    if worst > AGREE_PX:
-        return (f"the delivery's two statements of its sensor model differ by up to {worst:.2f} px",)
+    if found.max_px > AGREE_PX:
+        return (f"the delivery's two statements of its sensor model differ by up to {found.max_px:.2f} px",)
     return ()
+
+
+def _is_shift(found: ModelDifference) -> bool:
+    """Whether two models differ by nothing but a constant half or whole number of pixels, up to two."""
+    doubled = np.array([found.line_px, found.sample_px]) * 2
+    near = bool((np.abs(doubled - np.round(doubled)) < 2 * AGREE_PX).all())
+    return near and found.spread_px < AGREE_PX and 1 <= np.abs(np.round(doubled)).max() <= 4
 
 
 def _check_domain(rpc: Rpc, shape: tuple[int, int], domain: Domain | None, where: str) -> list[str]:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processing.geometry.compare import compare_models
 from processing.geometry.corners import Corner
-from processing.geometry.guards import Domain, check_heights, check_model, compare_models
+from processing.geometry.guards import Domain, check_heights, check_model
 from processing.geometry.refine import Refined
 from processing.geometry.rpc import Rpc
 from processing.model.errors import BadInput
@@ -159,7 +160,7 @@ def test_a_shift_between_two_statements_is_refused(pose, shape, line, sample) ->
     assert f"{-sample:+.2f} samples" in refusal.message
     found = compare_models(rpc, other, shape, (700.0, 1500.0))
     assert found is not None
-    assert (found.line, found.sample) == pytest.approx((-line, -sample), abs=1e-6)
+    assert (found.line_px, found.sample_px) == pytest.approx((-line, -sample), abs=1e-6)
 
 
 def test_between_agreement_and_contradiction_there_is_a_warning() -> None:
