@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from affine import Affine
-
 from configs.schema import AzimuthMeaning, SensorConfig
 from processing.geometry.corners import Corner
 from processing.geometry.guards import check_model
@@ -15,6 +13,7 @@ from processing.geometry.rpc import Rpc
 from processing.model.errors import BadInput
 from processing.model.levels import Level
 from processing.model.scene import Angles, MapGrid, Scene
+from processing.readers.dimap_grid import inserted_grid
 from processing.readers.dimap_radiometry import band_calibrations, indexed_labels, special_values
 from processing.readers.dimap_xml import XmlNode, find_href, safe_href
 from processing.readers.image_files import ImageFiles
@@ -237,13 +236,8 @@ def _map_grid(document: XmlNode) -> MapGrid | None:
     number = re.search(r"(\d{4,5})$", code or "")
     if insert is None or number is None:
         return None
-    x_size, y_size = insert.number("XDIM"), insert.number("YDIM")
-    if x_size <= 0 or y_size <= 0:
-        raise BadInput(f"a pixel of {x_size} x {y_size} on the map", kind="georef.range", where=document.file)
-    transform = Affine(x_size, 0.0, insert.number("ULXMAP"), 0.0, -y_size, insert.number("ULYMAP"))
-    if document.maybe("Geoposition/Raster_CRS/PIXEL_ORIENTATION") == "CENTER":
-        transform @= Affine.translation(-0.5, -0.5)
-    return MapGrid(crs=f"EPSG:{number[1]}", transform=transform)
+    by_centre = document.maybe("Geoposition/Raster_CRS/PIXEL_ORIENTATION") == "CENTER"
+    return inserted_grid(insert, f"EPSG:{number[1]}", by_centre=by_centre)
 
 
 def _facts(document: XmlNode) -> dict[str, str | float | int]:

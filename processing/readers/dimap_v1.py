@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from affine import Affine
-
 from configs.schema import SensorConfig
 from processing.geometry.corners import Corner
 from processing.geometry.guards import check_model
@@ -14,6 +12,7 @@ from processing.model.errors import BadInput
 from processing.model.levels import Level
 from processing.model.scene import Angles, BandCalibration, Delivery, MapGrid, Scene
 from processing.model.sensor_model import SensorModel
+from processing.readers.dimap_grid import inserted_grid
 from processing.readers.dimap_xml import XmlNode, read_xml, root_tag, safe_href
 from processing.readers.image_files import ImageFiles, missing_pixels, open_image
 from processing.readers.known_sensors import (
@@ -27,6 +26,7 @@ from processing.readers.known_sensors import (
 )
 from processing.readers.package import PackageFiles
 from processing.readers.pixels import PixelTile, with_source
+from processing.readers.protocol import one_scene
 from processing.readers.rpc_sources import rpc_of_image
 
 _LEVELS = {"L1R": Level.SENSOR, "L1G": Level.SYSTEM, "L1T": Level.ORTHO}
@@ -63,14 +63,7 @@ class DimapV1Reader:
         scene = scene.but(no_pixels=no_pixels)
         if pixels and no_pixels is None:
             scene = with_source(scene, open_image([image], shape=scene.shape))
-        return Delivery(
-            package=files.package,
-            root=files.root,
-            delivery_id=scene.scene_id,
-            format=self.format,
-            scenes=(scene,),
-            files=(path,),
-        )
+        return one_scene(files, self.format, scene, path)
 
 
 def _is_v1(path: Path) -> bool:
@@ -205,13 +198,7 @@ def _map_grid(document: XmlNode) -> MapGrid | None:
     insert = document.find("Geoposition/Geoposition_Insert")
     if insert is None or not re.fullmatch(r"EPSG:\d{4,5}", code):
         return None
-    x_size, y_size = insert.number("XDIM"), insert.number("YDIM")
-    if x_size <= 0 or y_size <= 0:
-        raise BadInput(f"a pixel of {x_size} x {y_size} on the map", kind="georef.range", where=document.file)
-    transform = Affine(x_size, 0.0, insert.number("ULXMAP"), 0.0, -y_size, insert.number("ULYMAP"))
-    if document.maybe("Raster_CS/RASTER_CS_TYPE") == "POINT":
-        transform @= Affine.translation(-0.5, -0.5)
-    return MapGrid(crs=code, transform=transform)
+    return inserted_grid(insert, code, by_centre=document.maybe("Raster_CS/RASTER_CS_TYPE") == "POINT")
 
 
 def _special_values(document: XmlNode) -> dict[str, int]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from configs.schema import SensorConfig
-from processing.model.scene import Delivery
+from processing.model.scene import Delivery, Scene
 from processing.readers.package import PackageFiles
 
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,3 +49,27 @@ class SceneReader(Protocol):
             For anything wrong with the package, saying what, where and what to do.
         """
         ...
+
+
+def one_scene(files: PackageFiles, format_name: str, scene: Scene, described_by: Path) -> Delivery:
+    """A delivery that is one scene.
+
+    Parameters
+    ----------
+    files
+        The package.
+    format_name
+        Of the reader.
+    scene
+        Understood; its identifier is the delivery's.
+    described_by
+        The file the reader relied on, absolute.
+    """
+    return Delivery(
+        package=files.package,
+        root=files.root,
+        delivery_id=scene.scene_id,
+        format=format_name,
+        scenes=(scene,),
+        files=(described_by,),
+    )

@@ -16,7 +16,7 @@ from processing.readers.dimap_xml import XmlNode, utc
 from processing.readers.footprint import model_footprint
 from processing.readers.known_sensors import KnownSensor, band_group, build_band, calibration, sensor_claims
 from processing.readers.package import PackageFiles
-from processing.readers.protocol import UNKNOWN_MISSION, UNKNOWN_TIME
+from processing.readers.protocol import UNKNOWN_MISSION, UNKNOWN_TIME, one_scene
 from processing.readers.rpc_files import RpcDocument, read_rpc_document
 
 _SUFFIXES = (".xml", ".txt", ".rpb", ".json")
@@ -44,14 +44,7 @@ class RpcFileReader:
         if len(claims) > 1:
             # The file does not tell twins apart (Pleiades 1A and 1B): say so, rather than choose.
             scene = scene.but(mission=" or ".join(sorted(claim.sensor.mission for claim in claims)))
-        return Delivery(
-            package=files.package,
-            root=files.root,
-            delivery_id=scene.scene_id,
-            format=self.format,
-            scenes=(scene,),
-            files=(path,),
-        )
+        return one_scene(files, self.format, scene, path)
 
 
 def _scene(path: Path, found: RpcDocument, known: KnownSensor | None) -> Scene:
