@@ -5,6 +5,7 @@ import typer
 from pipelines.cli.bench import bench
 from pipelines.cli.demo import demo
 from pipelines.cli.doctor import doctor
+from pipelines.cli.export_rpc import export_rpc
 from pipelines.cli.info import info
 from pipelines.cli.ortho import ortho
 from pipelines.cli.process import process
@@ -19,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for command in (demo, info, process, search, ortho, simulate, doctor):
+for command in (demo, info, process, search, ortho, export_rpc, simulate, doctor):
     app.command()(command)
 app.add_typer(bench)
 

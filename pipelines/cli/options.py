@@ -1,9 +1,18 @@
 """Options that several commands share."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Model(StrEnum):
+    """Which of a delivery's sensor models is meant."""
+
+    RPC = "rpc"
+    RIGOROUS = "rigorous"
+
 
 HomeOption = Annotated[
     Path | None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from pipelines.cli.options import DebugOption, HomeOption, JsonOption, LinesOption
+from pipelines.cli.options import DebugOption, HomeOption, JsonOption, LinesOption, Model
 from pipelines.cli.output import configure_logging, out, plain_errors, print_json, progress_bar
 from pipelines.requests import VerticalDatumChoice
 
@@ -19,13 +19,6 @@ class Resampling(StrEnum):
     BILINEAR = "bilinear"
     CUBIC = "cubic"
     LANCZOS = "lanczos"
-
-
-class Model(StrEnum):
-    """Which of the delivery's sensor models is used."""
-
-    RPC = "rpc"
-    RIGOROUS = "rigorous"
 
 
 class Calibration(StrEnum):
