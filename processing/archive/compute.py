@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from dask.base import compute
 from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
@@ -11,10 +13,18 @@ from shapely import Polygon
 
 from processing.archive.footprint import inside
 from processing.archive.manifest import ObjectRecord
-from processing.archive.shards import GroupTally, halve_shards, tally_shard, write_shards
+from processing.archive.shards import (
+    GroupTally,
+    ShardResult,
+    block_tiles,
+    halve_shards,
+    tally_shard,
+    write_tiles,
+)
 from processing.archive.store import Group, Level
 from processing.model.errors import Defect
-from processing.model.image import OrthoImage
+from processing.model.image import OrthoImage, TileSource
+from processing.model.product import Encoding
 
 Progress = Callable[[int, int, str], None]
 """Called with how many of how many steps are done, and what the last one was."""
@@ -39,14 +49,19 @@ def write_pixels(
         SHA-256 and size of every shard's object.
     """
     tasks = [
-        task
+        delayed(_records, pure=True)(task, dask_key_name=f"records-{level_tasks.path}-{index}")
         for group, image in zip(groups, images, strict=True)
         for level_tasks in _group_tasks(store, group, image)
-        for task in level_tasks.values()
+        for index, task in level_tasks.tasks.items()
     ]
     with counted(step):
         results: tuple[tuple[ObjectRecord, ...], ...] = compute(*tasks)
     return tuple(record for records in results for record in records)
+
+
+def _records(result: ShardResult) -> tuple[ObjectRecord, ...]:
+    """What is kept of a task's result when the coarser level has had the rest."""
+    return result.records
 
 
 def count_tasks(groups: Sequence[Group]) -> int:
@@ -75,27 +90,67 @@ def _tally(store: Path, group: Group, index: tuple[int, int], ring: Polygon) -> 
     return group.name, tally_shard(store, group, index, inside(ring, level.geobox, level.region(index)))
 
 
-def _group_tasks(store: Path, group: Group, image: OrthoImage) -> Iterator[dict[tuple[int, int], Delayed]]:
-    """Tasks by shard index, one mapping a level, finest first."""
+class _LevelTasks(NamedTuple):
+    path: str
+    tasks: dict[tuple[int, int], Delayed]
+    """By shard index."""
+
+
+def _group_tasks(store: Path, group: Group, image: OrthoImage) -> Iterator[_LevelTasks]:
+    """Tasks of every level, finest first."""
     base = group.levels[0]
-    pixels, flags = image_blocks(image, base)
-    tasks = {
-        index: delayed(write_shards, pure=True)(
-            store, base, dict(group.encodings), index, pixels[(0, *index)], flags[index],
-            dask_key_name=f"shard-{base.path}-{index}",
-        )
-        for index in base.shards()
-    }  # fmt: skip
-    yield tasks
+    make = _base_task(store, group, image)
+    tasks = {index: make(index) for index in base.shards()}
+    yield _LevelTasks(base.path, tasks)
     for finer, level in zip(group.levels, group.levels[1:], strict=False):
         tasks = {
             index: delayed(halve_shards, pure=True)(
-                store, group, finer, level, index, [tasks[below] for below in _below(finer, level, index)],
+                store, group, finer, level, index, {below: tasks[below] for below in _below(finer, level, index)},
                 dask_key_name=f"shard-{level.path}-{index}",
             )
             for index in level.shards()
         }  # fmt: skip
-        yield tasks
+        yield _LevelTasks(level.path, tasks)
+
+
+def _base_task(store: Path, group: Group, image: OrthoImage) -> Callable[[tuple[int, int]], Delayed]:
+    """A function that gives the task of a shard of the finest level by its index."""
+    base = group.levels[0]
+    encodings = dict(group.encodings)
+    tiles = image.tiles
+    if tiles is not None and _same_blocks(base, tiles.block_px):
+        return lambda index: delayed(_write_from_source, pure=True)(
+            store, base, encodings, index, tiles.made, dask_key_name=f"shard-{base.path}-{index}"
+        )
+    pixels, flags = image_blocks(image, base)
+    return lambda index: delayed(_write_block, pure=True)(
+        store, base, encodings, index, pixels[(0, *index)], flags[index], dask_key_name=f"shard-{base.path}-{index}"
+    )
+
+
+def _same_blocks(level: Level, block_px: int) -> bool:
+    """Whether a level's shards are an image's blocks."""
+    return all(
+        shard == block_px or length <= min(shard, block_px)
+        for length, shard in zip(level.shape, level.shard, strict=True)
+    )
+
+
+def _write_from_source(
+    store: Path, level: Level, encodings: dict[str, Encoding], index: tuple[int, int], source: TileSource
+) -> ShardResult:
+    return write_tiles(store, level, encodings, index, source.tiles(index))
+
+
+def _write_block(
+    store: Path,
+    level: Level,
+    encodings: dict[str, Encoding],
+    index: tuple[int, int],
+    pixels: npt.NDArray[np.float32],
+    flags: npt.NDArray[np.uint16],
+) -> ShardResult:
+    return write_tiles(store, level, encodings, index, block_tiles(pixels, flags))
 
 
 def image_blocks(image: OrthoImage, level: Level) -> tuple[Any, Any]:

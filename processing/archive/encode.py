@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from processing.archive.encode_kernel import encode_into
 from processing.model.errors import Defect
 from processing.model.product import Encoding
 
@@ -48,16 +49,16 @@ def encode(values: npt.NDArray[np.floating], encoding: Encoding) -> tuple[Stored
     clipped
         bool, same shape: true where a value lay beyond the range.
     """
-    low, high = stored_range(encoding)
-    scaled = values.astype(np.float64)
-    scaled -= encoding.offset
-    scaled /= encoding.scale
-    np.rint(scaled, out=scaled)
-    absent = np.isnan(scaled)
-    clipped = (scaled < low) | (scaled > high)
-    np.clip(scaled, low, high, out=scaled)
-    scaled[absent] = encoding.nodata
-    return scaled.astype(encoding.dtype), clipped
+    plane = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
+    stored = np.empty(plane.shape, dtype=encoding.dtype)
+    flags = np.zeros(plane.shape, dtype=np.uint16)
+    encode_into(plane, encoding.scale, encoding.offset, limits_of(encoding), stored, flags, 0, 1)
+    return stored.reshape(values.shape), flags.reshape(values.shape) == 1
+
+
+def limits_of(encoding: Encoding) -> tuple[int, int, int]:
+    """Nodata, and the lowest and highest integer for a value."""
+    return encoding.nodata, *stored_range(encoding)
 
 
 def decode(stored: Stored, encoding: Encoding) -> npt.NDArray[np.float32]:

@@ -1,18 +1,22 @@
 """One task, one shard: encode, write, halve, measure. No two tasks ever touch the same object."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import zarr
 
-from processing.archive.encode import encode
+from processing.archive.encode import limits_of
+from processing.archive.encode_kernel import encode_into
 from processing.archive.layout import QA
-from processing.archive.manifest import ObjectRecord, record_of
+from processing.archive.manifest import ObjectRecord
 from processing.archive.pyramid import halve, halve_qa
+from processing.archive.shard_file import write_shard
 from processing.archive.store import Group, Level
+from processing.model.image import Tile
 from processing.model.product import Encoding
 from processing.model.qa import Qa
 
@@ -24,36 +28,52 @@ def array_at(store: Path, path: str, *, mode: str = "r") -> zarr.Array:  # type:
     return zarr.open_array(store, path=path, mode=mode, zarr_format=3, config=_STRICT)  # type: ignore[arg-type]
 
 
-def write_shards(
-    store: Path,
-    level: Level,
-    encodings: Mapping[str, Encoding],
-    index: tuple[int, int],
-    pixels: npt.NDArray[np.float32],
-    qa: npt.NDArray[np.uint16],
-) -> tuple[ObjectRecord, ...]:
-    """Encode one block and write its shard of every band, and of the flags.
+@dataclass(frozen=True, slots=True)
+class ShardResult:
+    """What a task leaves behind that wrote one shard of every array of a level."""
+
+    records: tuple[ObjectRecord, ...]
+    """Of the objects written."""
+    halves: tuple[npt.NDArray[Any], ...]
+    """The same pixels one level coarser, by array: the coarser level is made of these."""
+
+
+def block_tiles(pixels: npt.NDArray[np.float32], qa: npt.NDArray[np.uint16]) -> Iterator[Tile]:
+    """A computed block as one tile."""
+    yield Tile(slice(0, qa.shape[0]), slice(0, qa.shape[1]), pixels, qa)
+
+
+def write_tiles(
+    store: Path, level: Level, encodings: Mapping[str, Encoding], index: tuple[int, int], tiles: Iterable[Tile]
+) -> ShardResult:
+    """Encode tiles as they come, and write the shard they make up, of every band and of the flags.
 
     Parameters
     ----------
-    pixels
-        Physical values ``(band, y, x)``, bands as in ``encodings``, exactly the pixels of the shard.
-    qa
-        Flags ``(y, x)``. OUT_OF_RANGE is raised where any band was clipped, NODATA where any has no value.
-
-    Returns
-    -------
-    records
-        Of the objects written, as read back from the store.
+    tiles
+        Physical values and flags; what they do not cover is nodata. OUT_OF_RANGE is raised where any band was
+        clipped, NODATA where any has no value.
     """
-    flags = qa.astype(np.uint16)
-    records = []
-    for values, (name, encoding) in zip(pixels, encodings.items(), strict=True):
-        stored, clipped = encode(values, encoding)
-        flags[clipped] |= np.uint16(Qa.OUT_OF_RANGE)
-        flags[stored == encoding.nodata] |= np.uint16(Qa.NODATA)
-        records.append(_put(store, level, name, index, stored))
-    return (*records, _put(store, level, QA, index, flags))
+    rows, columns = level.region(index)
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    stored = [np.full(shape, encoding.nodata, dtype=encoding.dtype) for encoding in encodings.values()]
+    flags = np.full(shape, Qa.NODATA, dtype=np.uint16)
+    for tile in tiles:
+        bits = tile.qa.astype(np.uint16)
+        for number, encoding in enumerate(encodings.values()):
+            if tile.values is not None:
+                encode_into(
+                    tile.values[number],
+                    encoding.scale,
+                    encoding.offset,
+                    limits_of(encoding),
+                    stored[number][tile.rows, tile.cols],
+                    bits,
+                    int(Qa.NODATA),
+                    int(Qa.OUT_OF_RANGE),
+                )
+        flags[tile.rows, tile.cols] = bits
+    return _put(store, level, encodings, index, (*stored, flags))
 
 
 def halve_shards(
@@ -62,30 +82,35 @@ def halve_shards(
     finer: Level,
     level: Level,
     index: tuple[int, int],
-    after: object = None,
-) -> tuple[ObjectRecord, ...]:
-    """Make one shard of every array of a coarser level from the level below it.
-
-    ``after`` is what the tasks return that wrote the level below: naming it here puts this task behind them.
-    """
-    del after
+    below: Mapping[tuple[int, int], ShardResult],
+) -> ShardResult:
+    """Write one shard of every array of a coarser level, from what the shards below it left behind."""
     rows, columns = level.region(index)
-    below = (
-        slice(2 * rows.start, min(2 * rows.stop, finer.shape[0])),
-        slice(2 * columns.start, min(2 * columns.stop, finer.shape[1])),
-    )
-    records = []
-    for name, encoding in group.encodings.items():
-        stored = np.asarray(array_at(store, f"{finer.path}/{name}")[below])
-        records.append(_put(store, level, name, index, halve(stored, encoding.nodata)))
-    flags = np.asarray(array_at(store, f"{finer.path}/{QA}")[below])
-    return (*records, _put(store, level, QA, index, halve_qa(flags)))
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    arrays = [np.empty(shape, dtype=half.dtype) for half in next(iter(below.values())).halves]
+    for at, result in below.items():
+        region = finer.region(at)
+        for array, half in zip(arrays, result.halves, strict=True):
+            top, left = region[0].start // 2 - rows.start, region[1].start // 2 - columns.start
+            array[top : top + half.shape[0], left : left + half.shape[1]] = half
+    return _put(store, level, group.encodings, index, tuple(arrays))
 
 
-def _put(store: Path, level: Level, name: str, index: tuple[int, int], stored: npt.NDArray[np.generic]) -> ObjectRecord:
-    path = f"{level.path}/{name}"
-    array_at(store, path, mode="r+")[level.region(index)] = stored
-    return record_of(store, f"{path}/c/{index[0]}/{index[1]}")
+def _put(
+    store: Path,
+    level: Level,
+    encodings: Mapping[str, Encoding],
+    index: tuple[int, int],
+    arrays: tuple[npt.NDArray[Any], ...],
+) -> ShardResult:
+    """Write a shard of every band, and of the flags, which come last."""
+    fills = {name: encoding.nodata for name, encoding in encodings.items()} | {QA: int(Qa.NODATA)}
+    records, halves = [], []
+    for (name, fill), array in zip(fills.items(), arrays, strict=True):
+        key = f"{level.path}/{name}/c/{index[0]}/{index[1]}"
+        records.append(write_shard(store, key, array, level.shard, level.chunk, fill))
+        halves.append(halve_qa(array) if name == QA else halve(array, fill))
+    return ShardResult(tuple(records), tuple(halves))
 
 
 @dataclass(slots=True)

@@ -22,12 +22,17 @@ from processing.archive.layout import (
     shard_keys,
 )
 from processing.archive.pyramid import level_geoboxes
+from processing.archive.shard_file import COMPRESSOR
 from processing.model.errors import Defect
 from processing.model.image import OrthoImage
 from processing.model.product import Encoding
 from processing.model.qa import Qa
 
-_COMPRESSORS = (BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"), Crc32cCodec())
+_COMPRESSORS = (
+    BloscCodec(cname=COMPRESSOR.cname, clevel=COMPRESSOR.clevel, shuffle="bitshuffle"),
+    Crc32cCodec(),
+)
+"""What :mod:`processing.archive.shard_file` writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,12 @@ class Level:
     def shape(self) -> tuple[int, int]:
         """Rows, columns."""
         return int(self.geobox.shape[0]), int(self.geobox.shape[1])
+
+    @property
+    def chunk(self) -> tuple[int, int]:
+        """Rows and columns of a chunk."""
+        rows, columns = self.shape
+        return chunk_and_shard(rows)[0], chunk_and_shard(columns)[0]
 
     @property
     def shard(self) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from processing.geometry.terrain import Heights, Terrain
 from processing.geometry.tile_kernel import calibrate_tile, interleave, negative_clearance, reach_of_tile
 from processing.model.calibration import Calibration
 from processing.model.errors import Defect
+from processing.model.image import Tile
 from processing.model.qa import Qa
 from processing.model.scene import PixelSource
 from processing.model.sensor_model import SensorModel
@@ -41,46 +42,67 @@ class OrthoJob:
     scale: tuple[float, float]
     """Source pixels a step of the output, by line and sample; 1 where the kernel is not to be widened."""
     calibration: Calibration
+    flags: int = 0
+    """Bits of :class:`processing.model.qa.Qa` to raise on every pixel that has a value."""
 
 
-def orthorectified_block(
-    job: OrthoJob, terrain: Terrain, visibility: Visibility | None, source: PixelSource, block: OrthoBlock
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
-    """Pixels ``(band, y, x)`` and flags ``(y, x)`` of one block; nothing outside its source window is read.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrthoBlocks:
+    """All blocks of an orthoimage, to be made where and when they are needed.
 
-    Raises
-    ------
-    Defect
-        ``geometry.plan`` if a tap lies outside the window that the plan foresaw.
+    Implements :class:`processing.model.image.TileSource`.
     """
-    pixels = np.full((job.bands, *block.window.shape), np.nan, dtype=np.float32)
-    qa = np.full(block.window.shape, Qa.NODATA, dtype=np.uint16)
-    if block.source is None:
+
+    job: OrthoJob
+    terrain: Terrain
+    pixels: PixelSource
+    blocks: tuple[OrthoBlock, ...]
+    columns: int
+    """Blocks side by side."""
+    visibility: Visibility | None = None
+
+    def tiles(self, index: tuple[int, int]) -> Iterator[Tile]:
+        """Tiles of one block that the image may reach; nothing outside the block's source window is read.
+
+        Raises
+        ------
+        Defect
+            ``geometry.plan`` if a tap lies outside the window that the plan foresaw.
+        """
+        block = self.blocks[index[0] * self.columns + index[1]]
+        read, job = block.source, self.job
+        if read is None:
+            return
+        counts = np.asarray(self.pixels[slice(0, job.bands), slice(read.row0, read.row1), slice(read.col0, read.col1)])
+        edges = (block.window.row0, block.window.row1, block.window.col0, block.window.col1)
+        nodes = lattice_nodes(job.lattice, job.geobox, edges, job.model, self.terrain)
+        for tile in _tiles(block):
+            rows, cols = (tile.row0, tile.row1), (tile.col0, tile.col1)
+            mapping = map_window(nodes, job.lattice, job.geobox, rows, cols, job.model, self.terrain, job.image)
+            values, bits, missed = _tile(job, mapping, counts, read)
+            if missed:
+                raise Defect(
+                    f"the plan of block {index} missed source pixels of {missed} output pixels", kind="geometry.plan"
+                )
+            if self.visibility is not None:
+                bits |= _hidden(job, nodes, tile, self.visibility)
+            yield Tile(
+                slice(tile.row0 - block.window.row0, tile.row1 - block.window.row0),
+                slice(tile.col0 - block.window.col0, tile.col1 - block.window.col0),
+                values,
+                bits,
+            )
+
+    def block(self, index: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
+        """Pixels ``(band, y, x)`` and flags ``(y, x)`` of one block."""
+        shape = self.blocks[index[0] * self.columns + index[1]].window.shape
+        pixels = np.full((self.job.bands, *shape), np.nan, dtype=np.float32)
+        qa = np.full(shape, Qa.NODATA, dtype=np.uint16)
+        for rows, cols, values, bits in self.tiles(index):
+            if values is not None:
+                pixels[:, rows, cols] = values
+            qa[rows, cols] = bits
         return pixels, qa
-    read = block.source
-    counts = np.asarray(source[slice(0, job.bands), slice(read.row0, read.row1), slice(read.col0, read.col1)])
-    edges = (block.window.row0, block.window.row1, block.window.col0, block.window.col1)
-    nodes = lattice_nodes(job.lattice, job.geobox, edges, job.model, terrain)
-    missed = 0
-    for tile in _tiles(block):
-        rows, cols = (tile.row0, tile.row1), (tile.col0, tile.col1)
-        mapping = map_window(nodes, job.lattice, job.geobox, rows, cols, job.model, terrain, job.image)
-        values, bits, lost = _tile(job, mapping, counts, read)
-        missed += lost
-        if visibility is not None:
-            bits |= _hidden(job, nodes, tile, visibility)
-        inside = np.s_[
-            tile.row0 - block.window.row0 : tile.row1 - block.window.row0,
-            tile.col0 - block.window.col0 : tile.col1 - block.window.col0,
-        ]
-        if values is not None:
-            pixels[(slice(None), *inside)] = values
-        qa[inside] = bits
-    if missed:
-        raise Defect(
-            f"the plan of block {block.index} missed source pixels of {missed} output pixels", kind="geometry.plan"
-        )
-    return pixels, qa
 
 
 def _tiles(block: OrthoBlock) -> Iterator[Window]:
@@ -135,6 +157,8 @@ def _tile(
         bits.reshape(-1),
         int(Qa.NODATA),
     )
+    if job.flags:
+        bits[bits & np.uint16(Qa.NODATA) == 0] |= np.uint16(job.flags)
     return values.reshape(job.bands, *shape), bits, missed
 
 

@@ -1,6 +1,7 @@
 """The stage that puts a scene on a map: one lazy graph, one fused task for each shard and all its bands."""
 
 import operator
+from dataclasses import replace
 
 import dask.array as da
 import numpy as np
@@ -9,15 +10,15 @@ from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 from odc.geo.xr import xr_coords
 
-from processing.geometry.block import OrthoJob, orthorectified_block
+from processing.geometry.block import OrthoBlocks, OrthoJob
 from processing.geometry.occlusion import Visibility
 from processing.geometry.plan import OrthoPlan
 from processing.geometry.resample import Resampling
 from processing.geometry.terrain import Terrain
 from processing.model.calibration import Calibration
 from processing.model.errors import BadInput, Defect
-from processing.model.image import OrthoImage
-from processing.model.scene import PixelSource, Scene
+from processing.model.image import LazyTiles, OrthoImage
+from processing.model.scene import Scene
 
 _VERSION = 2
 """Goes into task names: raise it when the same inputs give other pixels."""
@@ -29,7 +30,8 @@ def orthorectify(
     plan: OrthoPlan,
     *,
     resampling: Resampling | str = Resampling.CUBIC,
-    visibility: Visibility | None = None,
+    visibility: Visibility | Delayed | None = None,
+    flags: int = 0,
 ) -> OrthoImage:
     """Put a calibrated scene on a map. Lazy: reads and computes nothing.
 
@@ -45,7 +47,10 @@ def orthorectify(
     resampling
         ``nearest``, ``bilinear``, ``cubic`` or ``lanczos``; widened where the output is coarser than the image.
     visibility
-        What the terrain hides from satellite and sun, for the flags; None: nothing is known of that.
+        What the terrain hides from satellite and sun, for the flags, now or once computed; None: nothing is known of
+        that.
+    flags
+        Bits of :class:`processing.model.qa.Qa` to raise on every pixel that has a value: what was not tested for.
 
     Returns
     -------
@@ -81,8 +86,20 @@ def orthorectify(
         taps=Resampling(resampling).taps,
         scale=plan.scale,
         calibration=scene.calibration or Calibration(gains=(1.0,) * bands, offsets=(0.0,) * bands),
+        flags=flags,
     )
-    pixels, qa = _graph(scene.source, terrain, plan, job, visibility)
+    token = tokenize(_VERSION, scene.source, terrain, plan, job, visibility)
+    blocks = OrthoBlocks(
+        job=job,
+        terrain=terrain,
+        pixels=scene.source,
+        blocks=plan.blocks,
+        columns=-(-plan.geobox.shape[1] // plan.shard_px),
+    )
+    made = delayed(blocks, name=f"ortho-plan-{token}", traverse=False, pure=True)
+    if visibility is not None:
+        made = delayed(_with_visibility)(made, visibility, dask_key_name=f"ortho-blocks-{token}")
+    pixels, qa = _graph(blocks, made, token)
     coords = xr_coords(plan.geobox)
     return OrthoImage(
         group=scene.group,
@@ -92,45 +109,33 @@ def orthorectify(
         qa=xr.DataArray(qa, dims=("y", "x"), coords=coords),
         quantity=scene.quantity,
         warnings=tuple(dict.fromkeys((*scene.warnings, *terrain.warnings))),
+        pieces=LazyTiles(made=made, names=(pixels.name, qa.name), block_px=plan.shard_px),
     )
 
 
-def _graph(
-    source: PixelSource, terrain: Terrain, plan: OrthoPlan, job: OrthoJob, visibility: Visibility | None
-) -> tuple[da.Array, da.Array]:
+def _with_visibility(blocks: OrthoBlocks, visibility: Visibility) -> OrthoBlocks:
+    return replace(blocks, visibility=visibility)
+
+
+def _graph(blocks: OrthoBlocks, made: Delayed, token: str) -> tuple[da.Array, da.Array]:
     """Lazy pixels and qa; both are halves of the same tasks' results."""
-    token = tokenize(_VERSION, source, terrain, plan, job, visibility)
-    shared = [
-        delayed(what, name=f"ortho-{name}-{token}", traverse=False, pure=True)
-        for name, what in (("job", job), ("terrain", terrain), ("visibility", visibility), ("source", source))
-    ]
     rows: list[list[tuple[da.Array, da.Array]]] = []
-    for block in plan.blocks:
+    for block in blocks.blocks:
         row, col = block.index
-        result = delayed(orthorectified_block)(*shared, block, dask_key_name=f"orthorectify-{token}-{row}-{col}")
+        result = delayed(OrthoBlocks.block)(made, block.index, dask_key_name=f"orthorectify-{token}-{row}-{col}")
         shape = block.window.shape
-        pair = (
+        halves = [
             da.from_delayed(
-                _half(result, 0, f"ortho-half-pixels-{token}-{row}-{col}"),
-                (job.bands, *shape),
-                dtype=np.float32,
-                name=f"ortho-pixels-{token}-{row}-{col}",
-            ),
-            da.from_delayed(
-                _half(result, 1, f"ortho-half-qa-{token}-{row}-{col}"),
-                shape,
-                dtype=np.uint16,
-                name=f"ortho-qa-{token}-{row}-{col}",
-            ),
-        )
+                delayed(operator.getitem)(result, half, dask_key_name=f"ortho-half-{name}-{token}-{row}-{col}"),
+                (blocks.job.bands, *shape) if half == 0 else shape,
+                dtype=dtype,
+                name=f"ortho-{name}-{token}-{row}-{col}",
+            )
+            for half, (name, dtype) in enumerate((("pixels", np.float32), ("qa", np.uint16)))
+        ]
         if col == 0:
             rows.append([])
-        rows[-1].append(pair)
+        rows[-1].append((halves[0], halves[1]))
     pixels = da.concatenate([da.concatenate([pair[0] for pair in row], axis=2) for row in rows], axis=1)
     qa = da.concatenate([da.concatenate([pair[1] for pair in row], axis=1) for row in rows], axis=0)
     return pixels, qa
-
-
-def _half(result: Delayed, which: int, name: str) -> Delayed:
-    half: Delayed = delayed(operator.getitem)(result, which, dask_key_name=name)
-    return half

@@ -37,24 +37,10 @@ def kernel_weight(distance: float, taps: int) -> float:
 
 
 @njit(nogil=True, cache=True)
-def taps_at(position: float, taps: int, size: int, weights: Array) -> tuple[int, int, int]:
-    """First tap's pixel, and the range of taps that lie in the image, for one axis; fills the weights."""
-    if taps == 1:
-        first = int(np.floor(position))
-        weights[0] = 1.0
-    else:
-        centred = position - 0.5
-        first = int(np.floor(centred)) - (taps // 2 - 1)
-        for tap in range(taps):
-            weights[tap] = kernel_weight(centred - (first + tap), taps)
-    return first, max(0, -first), min(taps, size - first)
-
-
-@njit(nogil=True, cache=True)
-def _wide_taps_at(position: float, taps: int, scale: float, size: int, weights: Array) -> tuple[int, int]:
+def _taps_at(position: float, taps: int, scale: float, size: int, weights: Array) -> tuple[int, int]:
     """First pixel and number of taps of a kernel widened by ``scale``, within the image; fills the weights."""
     reach = 0.5 * taps * scale
-    first = max(int(np.ceil(position - 0.5 - reach)), 0)
+    first = max(int(np.floor(position - 0.5 - reach)) + 1, 0)
     last = min(int(np.floor(position - 0.5 + reach)), size - 1)
     for tap in range(last - first + 1):
         weights[tap] = kernel_weight((position - 0.5 - (first + tap)) / scale, taps)
@@ -66,7 +52,7 @@ def _full_weight(position: float, taps: int, scale: float) -> float:
     """Sum of a widened kernel's weights, were the image endless."""
     reach = 0.5 * taps * scale
     total: float = 0.0
-    for pixel in range(int(np.ceil(position - 0.5 - reach)), int(np.floor(position - 0.5 + reach)) + 1):
+    for pixel in range(int(np.floor(position - 0.5 - reach)) + 1, int(np.floor(position - 0.5 + reach)) + 1):
         total += kernel_weight((position - 0.5 - pixel) / scale, taps)
     return total
 
@@ -169,69 +155,76 @@ def _one_band(flat, base, row, step, down, across, point, taps):  # type: ignore
 
 
 @njit(nogil=True, cache=True)
-def _whole_kernel(
+def _whole_kernels(
     flat: Pixels,
-    base: int,
     row: int,
     bands: int,
+    bases: Whole,
     down: Pixels,
     across: Pixels,
-    point: int,
     taps: int,
     result: Pixels,
     at: int,
-) -> bool:
-    """All bands of a point whose taps all lie in the source; False where one of them has no value."""
+) -> None:
+    """All bands of the points whose base in the source is not negative, into ``result`` from column ``at`` on.
+
+    Of a point with a tap that has no value, some band becomes NaN.
+    """
     step = uint64(bands)
-    first = uint64(base)
     stride = uint64(row)
-    band = 0
-    sound = True
-    while band + 4 <= bands:
-        if taps == 4:
-            v0, v1, v2, v3 = _four_bands(flat, first, stride, step, down, across, point, 4)
-        elif taps == 2:
-            v0, v1, v2, v3 = _four_bands(flat, first, stride, step, down, across, point, 2)
-        else:
-            v0, v1, v2, v3 = _four_bands(flat, first, stride, step, down, across, point, 6)
-        result[band, at] = v0
-        result[band + 1, at] = v1
-        result[band + 2, at] = v2
-        result[band + 3, at] = v3
-        sound &= not np.isnan(v0 + v1 + v2 + v3)
-        first += uint64(4)
-        band += 4
-    while band < bands:
-        if taps == 4:
-            value = _one_band(flat, first, stride, step, down, across, point, 4)
-        elif taps == 2:
-            value = _one_band(flat, first, stride, step, down, across, point, 2)
-        else:
-            value = _one_band(flat, first, stride, step, down, across, point, 6)
-        result[band, at] = value
-        sound &= not np.isnan(value)
-        first += uint64(1)
-        band += 1
-    return sound
+    for point in range(bases.size):
+        if bases[point] < 0:
+            continue
+        base = uint64(bases[point])
+        band = 0
+        while band + 4 <= bands:
+            if taps == 4:
+                v0, v1, v2, v3 = _four_bands(flat, base, stride, step, down, across, point, 4)
+            elif taps == 2:
+                v0, v1, v2, v3 = _four_bands(flat, base, stride, step, down, across, point, 2)
+            else:
+                v0, v1, v2, v3 = _four_bands(flat, base, stride, step, down, across, point, 6)
+            result[band, at + point] = v0
+            result[band + 1, at + point] = v1
+            result[band + 2, at + point] = v2
+            result[band + 3, at + point] = v3
+            base += uint64(4)
+            band += 4
+        while band < bands:
+            if taps == 4:
+                result[band, at + point] = _one_band(flat, base, stride, step, down, across, point, 4)
+            elif taps == 2:
+                result[band, at + point] = _one_band(flat, base, stride, step, down, across, point, 2)
+            else:
+                result[band, at + point] = _one_band(flat, base, stride, step, down, across, point, 6)
+            base += uint64(1)
+            band += 1
 
 
 @njit(nogil=True, cache=True)
 def _careful(
     source: Pixels,
-    top: int,
-    left: int,
-    rows: int,
-    cols: int,
-    down: Array,
-    across: Array,
-    near: tuple[int, int],
-    least: float,
+    origin: tuple[int, int],
+    image: tuple[int, int],
+    line: float,
+    sample: float,
+    taps: int,
+    factor: tuple[float, float],
+    weights: tuple[Array, Array],
     result: Pixels,
     at: int,
-) -> None:
-    """All bands of one point in float64, taps without a value left out."""
+) -> int:
+    """All bands of one point in float64, taps without a value left out; 1 if a tap is in the image but not here."""
+    top, rows = _taps_at(line, taps, factor[0], image[0], weights[0])
+    left, cols = _taps_at(sample, taps, factor[1], image[1], weights[1])
+    top -= origin[0]
+    left -= origin[1]
+    if top < 0 or left < 0 or top + rows > source.shape[0] or left + cols > source.shape[1]:
+        result[:, at] = np.nan
+        return 1
+    least = LEAST_WEIGHT * _full_weight(line, taps, factor[0]) * _full_weight(sample, taps, factor[1])
     for band in range(source.shape[2]):
-        nearest = source[near[0], near[1], band]
+        nearest = source[int(line) - origin[0], int(sample) - origin[1], band]
         if np.isnan(nearest):
             result[band, at] = nearest
             continue
@@ -241,10 +234,11 @@ def _careful(
             for col in range(cols):
                 value = source[top + row, left + col, band]
                 if not np.isnan(value):
-                    share = down[row] * across[col]
+                    share = weights[0][row] * weights[1][col]
                     total += share * value
                     weight += share
         result[band, at] = total / weight if weight >= least else nearest
+    return 0
 
 
 @njit(nogil=True, cache=True)
@@ -264,64 +258,49 @@ def resample_tile(
     """
     lines, samples, bands = source.shape
     flat = source.reshape(-1)
-    wide = taps > 1 and max(scale[0], scale[1]) > 1.0
-    size = 6 if not wide else int(np.ceil(taps * max(scale[0], scale[1]))) + 2
-    down, across = np.empty(size), np.empty(size)
+    factor = (max(scale[0], 1.0), max(scale[1], 1.0))
+    fast = taps > 1 and max(factor) == 1.0
+    size = int(np.ceil(max(taps, 6) * max(factor))) + 2
+    weights = (np.empty(size), np.empty(size))
+    bases = np.empty(_CHUNK, dtype=np.int64)
     rows = np.empty(_CHUNK, dtype=np.int64)
     cols = np.empty(_CHUNK, dtype=np.int64)
-    down_all = np.empty((6, _CHUNK), dtype=np.float32)
-    across_all = np.empty((6, _CHUNK), dtype=np.float32)
-    fast = taps > 1 and not wide
+    down = np.empty((6, _CHUNK), dtype=np.float32)
+    across = np.empty((6, _CHUNK), dtype=np.float32)
     missed = 0
     for start in range(0, line.size, _CHUNK):
-        stop = min(start + _CHUNK, line.size)
+        count = min(_CHUNK, line.size - start)
         if fast:
-            _prepare(line[start:stop], origin[0], taps, rows, down_all)
-            _prepare(sample[start:stop], origin[1], taps, cols, across_all)
-        for at in range(start, stop):
-            point = at - start
-            at_line = line[at]
-            at_sample = sample[at]
-            if not (0.0 <= at_line < image[0] and 0.0 <= at_sample < image[1]):
-                result[:, at] = np.nan
-                continue
-            near = (int(at_line) - origin[0], int(at_sample) - origin[1])
-            if taps == 1:
-                if 0 <= near[0] < lines and 0 <= near[1] < samples:
-                    result[:, at] = source[near[0], near[1]]
-                else:
-                    missed += 1
-                    result[:, at] = np.nan
-                continue
-            if (
-                fast
-                and rows[point] >= 0
-                and cols[point] >= 0
-                and rows[point] + taps <= lines
-                and cols[point] + taps <= samples
-            ):
-                base = (rows[point] * samples + cols[point]) * bands
-                if _whole_kernel(flat, base, samples * bands, bands, down_all, across_all, point, taps, result, at):
+            _prepare(line[start : start + count], origin[0], taps, rows, down)
+            _prepare(sample[start : start + count], origin[1], taps, cols, across)
+            for point in range(count):
+                whole = (
+                    0.0 <= line[start + point] < image[0]
+                    and 0.0 <= sample[start + point] < image[1]
+                    and 0 <= rows[point] <= lines - taps
+                    and 0 <= cols[point] <= samples - taps
+                )
+                bases[point] = (rows[point] * samples + cols[point]) * bands if whole else -1
+            _whole_kernels(flat, samples * bands, bands, bases[:count], down, across, taps, result, start)
+        else:
+            bases[:] = -1
+        for point in range(count):
+            at = start + point
+            if bases[point] >= 0:
+                total = result[0, at]
+                for band in range(1, bands):
+                    total += result[band, at]
+                if not np.isnan(total):
                     continue
-            least = LEAST_WEIGHT
-            if wide:
-                top, high = _wide_taps_at(at_line, taps, max(scale[0], 1.0), image[0], down)
-                left, broad = _wide_taps_at(at_sample, taps, max(scale[1], 1.0), image[1], across)
-                least *= _full_weight(at_line, taps, max(scale[0], 1.0))
-                least *= _full_weight(at_sample, taps, max(scale[1], 1.0))
-            else:
-                top, row0, row1 = taps_at(at_line, taps, image[0], down)
-                left, col0, col1 = taps_at(at_sample, taps, image[1], across)
-                high, broad = row1 - row0, col1 - col0
-                top += row0
-                left += col0
-                down[:high] = down[row0:row1].copy()
-                across[:broad] = across[col0:col1].copy()
-            top -= origin[0]
-            left -= origin[1]
-            if top < 0 or left < 0 or top + high > lines or left + broad > samples:
-                missed += 1
+            if not (0.0 <= line[at] < image[0] and 0.0 <= sample[at] < image[1]):
                 result[:, at] = np.nan
-                continue
-            _careful(source, top, left, high, broad, down, across, near, least, result, at)
+            elif taps == 1:
+                row, col = int(line[at]) - origin[0], int(sample[at]) - origin[1]
+                if 0 <= row < lines and 0 <= col < samples:
+                    result[:, at] = source[row, col]
+                else:
+                    result[:, at] = np.nan
+                    missed += 1
+            else:
+                missed += _careful(source, origin, image, line[at], sample[at], taps, factor, weights, result, at)
     return missed

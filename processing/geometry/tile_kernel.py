@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import int32, njit, uint64
 
 from processing.geometry.terrain import bilinear_point
 
@@ -10,9 +10,8 @@ Array = npt.NDArray[np.float64]
 Heights = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-INSIDE = 0
-OUTSIDE_LAYERS = 1
-VOID = 2
+_CHUNK = 1024
+"""Points calibrated together: they stay in the nearest cache."""
 
 
 @njit(nogil=True, cache=True)
@@ -63,10 +62,10 @@ def map_tile(
         node_row -= first_node[0]
         col = 0
         while col < cols:
-            at_col = first_pixel[1] + col
-            node_col = at_col // step
+            node_col = (first_pixel[1] + col) // step
             last = min(cols, (node_col + 1) * step - first_pixel[1])
-            offset = first_pixel[1] - node_col * step
+            # Of the part's first pixel, from the node on its left to the pixel's centre.
+            offset = first_pixel[1] + col - node_col * step + 0.5
             node_col -= first_node[1]
             for value in range(8):
                 upper_left = nodes[node_row, node_col, value]
@@ -74,22 +73,102 @@ def map_tile(
                 left[value] = upper_left + down * (nodes[node_row + 1, node_col, value] - upper_left)
                 right = upper_right + down * (nodes[node_row + 1, node_col + 1, value] - upper_right)
                 slope[value] = right - left[value]
-            for pixel in range(col, last):
-                across = (pixel + offset + 0.5) * scale
-                height = bilinear_point(heights, left[6] + across * slope[6], left[7] + across * slope[7])
-                t = (height - layers[0]) / layers[1]
-                line[row, pixel] = (left[0] + across * slope[0]) + t * (
-                    (left[1] + across * slope[1]) + t * (left[2] + across * slope[2])
-                )
-                sample[row, pixel] = (left[3] + across * slope[3]) + t * (
-                    (left[4] + across * slope[4]) + t * (left[5] + across * slope[5])
-                )
-                if not abs(t) <= 1.0:
-                    if np.isnan(height):
-                        void += 1
-                    else:
-                        beyond += 1
+            line_part, sample_part = line[row, col:last], sample[row, col:last]
+            if not (
+                _inner(left, slope, heights.shape)
+                and _map_inner_part(left, slope, heights, offset, scale, layers, line_part, sample_part)
+            ):
+                odd = _map_any_part(left, slope, heights, offset, scale, layers, line_part, sample_part)
+                void += odd[0]
+                beyond += odd[1]
             col = last
+    return void, beyond
+
+
+@njit(nogil=True, cache=True)
+def _inner(left: Array, slope: Array, shape: tuple[int, int]) -> bool:
+    """Whether a part of a row lies so far inside the terrain that all four heights around each pixel are there."""
+    first_row, last_row = left[6], left[6] + slope[6]
+    first_col, last_col = left[7], left[7] + slope[7]
+    return bool(
+        min(first_row, last_row) >= 0.5
+        and max(first_row, last_row) < shape[0] - 0.5
+        and min(first_col, last_col) >= 0.5
+        and max(first_col, last_col) < shape[1] - 0.5
+    )
+
+
+@njit(nogil=True, cache=True)
+def _map_inner_part(
+    left: Array,
+    slope: Array,
+    heights: Heights,
+    offset: float,
+    scale: float,
+    layers: tuple[float, float],
+    line: Array,
+    sample: Array,
+) -> bool:
+    """Positions of a part of a row, without a question in between; False if any of them needs one."""
+    flat = heights.reshape(-1)
+    width = uint64(heights.shape[1])
+    inverse = 1.0 / layers[1]
+    odd = 0
+    for pixel in range(line.size):
+        across = (pixel + offset) * scale
+        y = left[6] + across * slope[6] - 0.5
+        x = left[7] + across * slope[7] - 0.5
+        top = int32(y)
+        west = int32(x)
+        down = y - top
+        right = x - west
+        at = uint64(top) * width + uint64(west)
+        height = (
+            (1.0 - down) * (1.0 - right) * flat[at]
+            + (1.0 - down) * right * flat[at + uint64(1)]
+            + down * (1.0 - right) * flat[at + width]
+            + down * right * flat[at + width + uint64(1)]
+        )
+        t = (height - layers[0]) * inverse
+        line[pixel] = (left[0] + across * slope[0]) + t * (
+            (left[1] + across * slope[1]) + t * (left[2] + across * slope[2])
+        )
+        sample[pixel] = (left[3] + across * slope[3]) + t * (
+            (left[4] + across * slope[4]) + t * (left[5] + across * slope[5])
+        )
+        odd += 0 if abs(t) <= 1.0 else 1
+    return odd == 0
+
+
+@njit(nogil=True, cache=True)
+def _map_any_part(
+    left: Array,
+    slope: Array,
+    heights: Heights,
+    offset: float,
+    scale: float,
+    layers: tuple[float, float],
+    line: Array,
+    sample: Array,
+) -> tuple[int, int]:
+    """The same anywhere; how many pixels have no terrain, and terrain beyond the layers."""
+    inverse = 1.0 / layers[1]
+    void = 0
+    beyond = 0
+    for pixel in range(line.size):
+        across = (pixel + offset) * scale
+        height = bilinear_point(heights, left[6] + across * slope[6], left[7] + across * slope[7])
+        t = (height - layers[0]) * inverse
+        line[pixel] = (left[0] + across * slope[0]) + t * (
+            (left[1] + across * slope[1]) + t * (left[2] + across * slope[2])
+        )
+        sample[pixel] = (left[3] + across * slope[3]) + t * (
+            (left[4] + across * slope[4]) + t * (left[5] + across * slope[5])
+        )
+        if np.isnan(height):
+            void += 1
+        elif abs(t) > 1.0:
+            beyond += 1
     return void, beyond
 
 
@@ -124,7 +203,7 @@ def sort_out_tile(
                 sample = value_at(nodes, first_node, step, pixel, 3)
                 void[row, col] = 0.0 <= line < image[0] and 0.0 <= sample < image[1]
             else:
-                beyond[row, col] = not abs((height - layers[0]) / layers[1]) <= 1.0
+                beyond[row, col] = not abs((height - layers[0]) * (1.0 / layers[1])) <= 1.0
 
 
 @njit(nogil=True, cache=True)
@@ -208,21 +287,25 @@ def calibrate_tile(
     """
     rows = illumination.shape[0] - 1
     cols = illumination.shape[1] - 1
-    for point in range(line.size):
-        light = illumination[0, 0]
-        if rows > 0 and not np.isnan(line[point]):
-            y = min(max(line[point] / image[0] * rows, 0.0), float(rows))
-            x = min(max(sample[point] / image[1] * cols, 0.0), float(cols))
-            row = min(int(y), rows - 1)
-            col = min(int(x), cols - 1)
-            upper = illumination[row, col] + (x - col) * (illumination[row, col + 1] - illumination[row, col])
-            lower = illumination[row + 1, col] + (x - col) * (
-                illumination[row + 1, col + 1] - illumination[row + 1, col]
-            )
-            light = upper + (y - row) * (lower - upper)
-        factor = 1.0 / light
+    factor = np.full(_CHUNK, 1.0 / illumination[0, 0])
+    for start in range(0, line.size, _CHUNK):
+        stop = min(start + _CHUNK, line.size)
+        if rows > 0:
+            for point in range(start, stop):
+                # A point without a position has no value either: any factor will do.
+                y = min(max(line[point] / image[0] * rows, 0.0), float(rows)) if line[point] >= 0.0 else 0.0
+                x = min(max(sample[point] / image[1] * cols, 0.0), float(cols)) if sample[point] >= 0.0 else 0.0
+                row = min(int(y), rows - 1)
+                col = min(int(x), cols - 1)
+                upper = illumination[row, col] + (x - col) * (illumination[row, col + 1] - illumination[row, col])
+                lower = illumination[row + 1, col] + (x - col) * (
+                    illumination[row + 1, col + 1] - illumination[row + 1, col]
+                )
+                factor[point - start] = 1.0 / (upper + (y - row) * (lower - upper))
         for band in range(values.shape[0]):
-            value = (values[band, point] * gains[band] + offsets[band]) * factor
-            values[band, point] = value
-            if np.isnan(value):
-                absent[point] |= bit
+            gain = gains[band]
+            offset = offsets[band]
+            for point in range(start, stop):
+                value = (values[band, point] * gain + offset) * factor[point - start]
+                values[band, point] = value
+                absent[point] |= bit if np.isnan(value) else 0

@@ -1,0 +1,84 @@
+"""Compiled encoding: physical values to stored integers, in one pass and without temporaries."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def encode_into(
+    values: npt.NDArray[np.float32],
+    scale: float,
+    offset: float,
+    limits: tuple[int, int, int],
+    stored: npt.NDArray[Any],
+    flags: npt.NDArray[np.uint16],
+    absent_bit: int,
+    clipped_bit: int,
+) -> None:
+    """Fill ``stored (rows, columns)`` with rounded ``(values - offset) / scale``, half to even.
+
+    ``limits`` are nodata, the lowest and the highest integer for a value. NaN becomes nodata and raises
+    ``absent_bit``; a value beyond the limits takes the nearest of them and raises ``clipped_bit``.
+    """
+    nodata, low, high = limits
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            scaled = np.rint((np.float64(values[row, column]) - offset) / scale)
+            if np.isnan(scaled):
+                stored[row, column] = nodata
+                flags[row, column] |= absent_bit
+            elif scaled < low:
+                stored[row, column] = low
+                flags[row, column] |= clipped_bit
+            elif scaled > high:
+                stored[row, column] = high
+                flags[row, column] |= clipped_bit
+            else:
+                stored[row, column] = np.int64(scaled)
+
+
+@njit(nogil=True, cache=True)
+def halve_into(stored: npt.NDArray[Any], nodata: int, halved: npt.NDArray[Any]) -> None:
+    """Mean of the valid ones of each 2 x 2 pixels, rounded half to even in integers; nodata where none is valid."""
+    rows, columns = stored.shape
+    for row in range(halved.shape[0]):
+        upper = stored[2 * row]
+        # An odd last row or column counts once: the pixel beyond it is absent.
+        lower = stored[2 * row + 1] if 2 * row + 1 < rows else stored[2 * row]
+        lower_counts = 1 if 2 * row + 1 < rows else 0
+        for column in range(columns // 2):
+            a = np.int32(upper[2 * column])
+            b = np.int32(upper[2 * column + 1])
+            c = np.int32(lower[2 * column])
+            d = np.int32(lower[2 * column + 1])
+            has_a = 1 if a != nodata else 0
+            has_b = 1 if b != nodata else 0
+            has_c = lower_counts if c != nodata else 0
+            has_d = lower_counts if d != nodata else 0
+            count = has_a + has_b + has_c + has_d
+            # The quotient is exact at every tie, so rounding it rounds the mean, half to even.
+            mean = np.rint((a * has_a + b * has_b + c * has_c + d * has_d) / max(count, 1))
+            halved[row, column] = np.int32(mean) if count > 0 else nodata
+        if columns % 2:
+            a = np.int32(upper[columns - 1])
+            c = np.int32(lower[columns - 1])
+            has_a = 1 if a != nodata else 0
+            has_c = lower_counts if c != nodata else 0
+            mean = np.rint((a * has_a + c * has_c) / max(has_a + has_c, 1))
+            halved[row, columns // 2] = np.int32(mean) if has_a + has_c > 0 else nodata
+
+
+@njit(nogil=True, cache=True)
+def gather_flags_into(flags: npt.NDArray[np.uint16], halved: npt.NDArray[np.uint16]) -> None:
+    """A flag is up where it is up in any of each 2 x 2 pixels."""
+    rows, columns = flags.shape
+    for row in range(halved.shape[0]):
+        for column in range(halved.shape[1]):
+            gathered = np.uint16(0)
+            for below in range(2 * row, min(2 * row + 2, rows)):
+                for beside in range(2 * column, min(2 * column + 2, columns)):
+                    gathered |= flags[below, beside]
+            halved[row, column] = gathered
