@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter1d
 from skimage.registration import phase_cross_correlation
 
 from processing.model.errors import Defect
@@ -139,6 +139,38 @@ def gradient_magnitude(image: npt.NDArray[np.floating], sigma: float = 1.0) -> I
     down = gaussian_filter1d(gaussian_filter1d(values, sigma, axis=1), sigma, axis=0, order=1)
     right = gaussian_filter1d(gaussian_filter1d(values, sigma, axis=0), sigma, axis=1, order=1)
     return np.hypot(down, right).astype(np.float32)
+
+
+def edges(image: npt.NDArray[np.floating], sigma: float = 1.0, *, most_void: float = 0.1) -> Image | None:
+    """Gradient magnitude of a patch that may have a few holes, as those of an elevation model.
+
+    Holes are closed with the nearest value before the filter, and hold the mean gradient after it: their outlines,
+    which lie at the same place in both patches and would correlate, vanish.
+
+    Parameters
+    ----------
+    image
+        ``(h, w)``, any unit; NaN where no value.
+    sigma
+        As of :func:`gradient_magnitude`.
+    most_void
+        Part of the patch that may have no value.
+
+    Returns
+    -------
+    ndarray or None
+        float32 ``(h, w)`` without NaN; None where more is missing.
+    """
+    void = np.isnan(image)
+    if not void.any():
+        return gradient_magnitude(image, sigma)
+    if void.mean() > most_void:
+        return None
+    nearest = distance_transform_edt(void, return_distances=False, return_indices=True)
+    gradient = gradient_magnitude(image[tuple(nearest)], sigma)
+    touched = binary_dilation(void, iterations=max(1, round(2 * sigma)))
+    gradient[touched] = gradient[~touched].mean() if not touched.all() else 0.0
+    return gradient
 
 
 def _registered(

@@ -22,15 +22,15 @@ from processing.geometry.terrain import Terrain
 from processing.model.errors import BadInput
 from processing.model.scene import Scene
 from processing.model.sensor_model import SensorModel
-from processing.registration.correlate import gradient_magnitude, phase_shift
-from processing.registration.predict import GreyScene, ReferenceImage, predict
+from processing.registration.correlate import edges, phase_shift
+from processing.registration.predict import GreyScene, ReferenceImage, closed, predict
 from processing.registration.reject import consistent, densest
 
 Array = npt.NDArray[np.float64]
 
 PATCH_PX = 96
 """Measured on QuickBird-2 against aerial orthos: 64 px scatter by half as much again, 192 px by a fifth less."""
-MOST_PATCHES = 400
+MOST_PATCHES = 256
 LEAST_POINTS = 6
 """Fewer that agree are no evidence of anything."""
 _LEAST_SHARE = 0.35
@@ -125,7 +125,7 @@ def match_scene(scene: Scene, model: SensorModel, terrain: Terrain, references: 
         ``reference.no_overlap``: no patch of the scene lies whole in a reference. ``reference.too_few``: fewer than
         six patches agree. ``reference.contradictory``: most patches disagree.
     """
-    image = GreyScene.of(scene)
+    image, terrain = GreyScene.of(scene), closed(terrain)
     height = sum(terrain_range(model, scene.shape, terrain)) / 2
     pixel_m = ground_sampling_m(model, scene.shape, height)
     grids = [_grid(reference, pixel_m, scene, model, height) for reference in references]
@@ -273,8 +273,8 @@ def _correlated(
     tried, grid_shift, geoboxes, names = 0, [], [], []
     for patch, reference in _reference_patches(patches):
         geobox = patch.geobox(PATCH_PX)
-        moving = predict(image, model, terrain, geobox, scale=patch.scale)
-        if np.isnan(moving).any():
+        moving = edges(predict(image, model, terrain, geobox, scale=patch.scale), _BLUR_PX)
+        if moving is None:
             continue
         tried += 1
         shift = _displacement(reference, moving, reach)
@@ -289,25 +289,25 @@ def _correlated(
 
 
 def _reference_patches(patches: Sequence[_Patch]) -> Iterator[tuple[_Patch, npt.NDArray[np.float32]]]:
-    """Patches with what the reference shows there, whole ones only; read row of patches by row of patches."""
+    """Patches with the edges that the reference shows there, where it does; read row of patches by row of patches."""
     for (_, row, factor), group in groupby(patches, lambda patch: (id(patch.grid), patch.row, patch.factor)):
         beside = list(group)
         side = PATCH_PX * factor
         first, last = beside[0].col * factor, beside[-1].col * factor + side
         strip = beside[0].grid.reference.grey((row * factor, row * factor + side), (first, last), factor)
         for patch in beside:
-            values = strip[:, patch.col - beside[0].col :][:, :PATCH_PX]
-            if not np.isnan(values).any():
+            values = edges(strip[:, patch.col - beside[0].col :][:, :PATCH_PX], _BLUR_PX)
+            if values is not None:
                 yield patch, values
 
 
 def _displacement(reference: npt.NDArray[np.float32], moving: npt.NDArray[np.float32], reach: float) -> Array | None:
     """Rows and columns by which the moving patch is displaced; None where that is not clear.
 
-    Gradients, because bands differ in brightness but share their edges; phase, because seasons differ in contrast.
+    Of gradients, because bands differ in brightness but share their edges; by phase, because seasons differ in
+    contrast.
     """
-    edges, moved = gradient_magnitude(reference, _BLUR_PX), gradient_magnitude(moving, _BLUR_PX)
-    forward = phase_shift(edges, moved, upsample=_UPSAMPLE)
+    forward = phase_shift(reference, moving, upsample=_UPSAMPLE)
     if (
         not forward.found
         or forward.ratio < _LEAST_RATIO
@@ -315,7 +315,7 @@ def _displacement(reference: npt.NDArray[np.float32], moving: npt.NDArray[np.flo
         or np.hypot(forward.dy, forward.dx) > reach
     ):
         return None
-    backward = phase_shift(moved, edges, upsample=_UPSAMPLE)
+    backward = phase_shift(moving, reference, upsample=_UPSAMPLE)
     if not backward.found or np.hypot(forward.dy + backward.dy, forward.dx + backward.dx) > _BACKWARD_PX:
         return None
     return np.array([forward.dy, forward.dx])

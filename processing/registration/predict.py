@@ -1,6 +1,6 @@
 """What a scene would look like on a reference's grid: small orthoimages, made where they are asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -122,6 +122,35 @@ def predict(image: GreyScene, model: SensorModel, terrain: Terrain, geobox: GeoB
         origin = (line0, sample0)
         resample(source, origin, (lines, samples), line, sample, Resampling.CUBIC.taps, result, (wide, wide))
     return result.reshape(geobox.shape)
+
+
+def closed(terrain: Terrain, cells: int = 4) -> Terrain:
+    """Terrain whose small holes are closed with the mean of the heights beside them, for measuring only.
+
+    A surface model from image matching is riddled with holes of one cell, and a patch with a hole in every corner
+    could not be correlated. No product is ever made with these heights.
+
+    Parameters
+    ----------
+    terrain
+        Heights with voids.
+    cells
+        What lies so many cells from a known height, or nearer, is closed.
+    """
+    heights = np.pad(terrain.heights, 1, constant_values=np.nan)
+    for _ in range(cells):
+        row, col = np.nonzero(np.isnan(heights[1:-1, 1:-1]))
+        around = np.stack(
+            [heights[row + 1 + down, col + 1 + right] for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
+        )
+        known = np.isfinite(around)
+        count = known.sum(axis=0)
+        reached = count > 0
+        if not reached.any():
+            break
+        mean = np.where(known, around, 0.0).sum(axis=0)[reached] / count[reached]
+        heights[row[reached] + 1, col[reached] + 1] = mean
+    return replace(terrain, heights=heights[1:-1, 1:-1])
 
 
 def _reach(position: npt.NDArray[np.float64], size: int, margin: int) -> tuple[int, int]:
