@@ -96,7 +96,8 @@ def plan_lattice(
             col = col0 + (number * 0.381966 % 1.0) * max(col1 - col0 - step, 0)
             cells.append(_errors(lattice, geobox, row0 // step, int(col) // step, (1, 1), model, terrain))
         worst = np.concatenate([cell.ravel() for cell in cells]) if cells else np.zeros(1)
-        if np.nanquantile(np.where(np.isfinite(worst), worst, np.nan), 1.0) <= COMFORT * bound_px:
+        known = worst[np.isfinite(worst)]
+        if known.size and known.max() <= COMFORT * bound_px:
             break
     return lattice
 
