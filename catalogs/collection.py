@@ -6,6 +6,7 @@ from catalogs import bands, extensions
 from catalogs.render import renders
 from configs.schema import MissionConfig, RecipeConfig, SensorConfig
 from processing.archive.layout import COG_TYPE, ZARR_TYPE
+from processing.model.angle_layers import LAYERS, ROLES, encoding_of
 from processing.model.conventions import REFLECTANCE_NODATA, REFLECTANCE_OFFSET, REFLECTANCE_SCALE
 
 _WORLD = [[-180.0, -90.0, 180.0, 90.0]]
@@ -62,6 +63,8 @@ def _title(mission: MissionConfig, recipe: RecipeConfig, language: str) -> str:
 
 def _item_assets(sensor: SensorConfig, recipe: RecipeConfig) -> dict[str, dict[str, Any]]:
     assets = _derived_bands(recipe) if recipe.outputs else _sensor_bands(sensor)
+    if recipe.angles:
+        assets |= _angle_layers()
     assets["qa"] = {
         "title": "Quality flags",
         "type": COG_TYPE,
@@ -107,6 +110,20 @@ def _sensor_bands(sensor: SensorConfig) -> dict[str, dict[str, Any]]:
                     offset=REFLECTANCE_OFFSET,
                 ),
             }
+    return assets
+
+
+def _angle_layers() -> dict[str, dict[str, Any]]:
+    assets = {}
+    for layer in LAYERS:
+        encoding = encoding_of(layer)
+        assets[layer] = {
+            "title": encoding.title,
+            "type": COG_TYPE,
+            "roles": list(ROLES[layer]),
+            "bands": [bands.spectral(layer)],
+            **bands.storage(**encoding.model_dump(exclude={"title"})),
+        }
     return assets
 
 

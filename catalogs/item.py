@@ -14,6 +14,7 @@ from catalogs import bands, extensions
 from catalogs.render import renders
 from configs.schema import MissionConfig, RecipeConfig, SensorConfig
 from processing.archive.layout import COLLECTION, ITEM, MANIFEST
+from processing.model.angle_layers import ANGLES
 from processing.model.product import Product, StoredBand, StoredFile
 
 _SHA256_MULTIHASH = "1220"
@@ -196,8 +197,9 @@ def _file_asset(product: Product, file: StoredFile) -> dict[str, Any]:
 
 
 def _band_fields(product: Product, band: StoredBand, sensor: SensorConfig) -> dict[str, Any]:
-    gsd = next((group.gsd_m for group in sensor.groups.values() if band.name in group.bands), product.gsd_m)
     resolution = next(group.resolution_m for group in product.groups if group.name == band.group)
+    otherwise = resolution if band.group == ANGLES else product.gsd_m
+    gsd = next((group.gsd_m for group in sensor.groups.values() if band.name in group.bands), otherwise)
     stored = bands.storage(dtype=band.dtype, nodata=band.nodata, units=band.units, scale=band.scale, offset=band.offset)
     return {
         "gsd": gsd,

@@ -47,6 +47,11 @@ class Home:
         return self.path / "auxiliary" / "dem"
 
     @property
+    def geoid(self) -> Path:
+        """Geoid grids of the operator: EGM2008 as ``.gtx`` or GeoTIFF."""
+        return self.path / "auxiliary" / "geoid"
+
+    @property
     def prefect(self) -> Path:
         """Prefect's own home."""
         return self.path / "prefect"

@@ -21,6 +21,7 @@ from pipelines.requests import EVERY_RECIPE, SceneRequest
 from pipelines.run import process_packages
 from processing.archive.layout import ProductPaths
 from processing.archive.open import open_product
+from processing.model.angle_layers import ANGLES
 from processing.model.product import Product, StoredGroup
 from processing.model.quality import Outcome
 from processing.testing.measure import measure, measure_ndvi
@@ -182,6 +183,8 @@ def _measured(home: Home, collection: str, item_id: str, truth: Path, seconds: f
 def _against_truth(home: Home, product: Product, truth: Path) -> list[Measured]:
     found = []
     for group in product.groups:
+        if group.name == ANGLES:
+            continue  # no image: the truth holds no such pixels
         names = [band.name for band in product.bands if band.group == group.name]
         opened = open_product(home.path / product.archive_href, group=group.name)
         bands = {name: opened[name].to_numpy() for name in names}

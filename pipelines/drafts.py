@@ -9,9 +9,11 @@ from typing import Any
 from configs.registry import Registry
 from configs.schema import MissionConfig, RecipeConfig, SensorConfig
 from pipelines.software import software_versions
-from processing.geometry.extent import Bounds, ground_bounds
+from processing.chain import terrain_bounds
+from processing.geometry.extent import Bounds
 from processing.geometry.strip import cut_scenes
 from processing.geometry.terrain import Terrain
+from processing.model.angle_layers import ANGLES, encoding_of
 from processing.model.conventions import REFLECTANCE_NODATA, REFLECTANCE_OFFSET, REFLECTANCE_SCALE
 from processing.model.errors import BadInput
 from processing.model.image import OrthoImage
@@ -92,10 +94,8 @@ def cut_delivery(delivery: Delivery, first_line: int, lines: int) -> Delivery:
 
 
 def scenes_bounds(scenes: Sequence[Scene]) -> Bounds:
-    """West, south, east, north of all ground the scenes can see, degrees."""
-    bounds = [ground_bounds(scene.model, scene.shape) for scene in scenes if scene.model is not None]
-    west, south, east, north = zip(*bounds, strict=True)
-    return min(west), min(south), max(east), max(north)
+    """West, south, east, north of the terrain the scenes need, degrees; see :func:`processing.chain.terrain_bounds`."""
+    return terrain_bounds(scenes)
 
 
 def scene_draft(
@@ -119,7 +119,7 @@ def scene_draft(
         recipe=recipe.id,
         level=recipe.level,
         acquired=acquired,
-        encodings={band.name: _reflectance(band.name, sensor) for image in images for band in image.bands},
+        encodings={band.name: _encoding(image, band.name, sensor) for image in images for band in image.bands},
         angles=_angles(delivery.scenes),
         facts=_facts(delivery),
         gsd_m=min(sensor.groups[scene.group].gsd_m for scene in delivery.scenes),
@@ -217,6 +217,10 @@ def dem_paths(given: str, fallback: Path) -> Path:
             remedy="Put GeoTIFF tiles (Copernicus GLO-30 names work) into HOME/auxiliary/dem, or give --dem PATH.",
         )
     return path
+
+
+def _encoding(image: OrthoImage, band: str, sensor: SensorConfig) -> Encoding:
+    return encoding_of(band) if image.group == ANGLES else _reflectance(band, sensor)
 
 
 def _reflectance(band: str, sensor: SensorConfig) -> Encoding:

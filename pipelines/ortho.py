@@ -15,8 +15,9 @@ from configs.registry import load_registry
 from configs.settings import Home
 from pipelines.refinement import Refinement, reference_rasters, refined_by_points, refined_by_references
 from processing.archive.export import export_ortho
+from processing.chain import hidden_by_terrain
 from processing.geometry.accuracy import max_mapping_error_px
-from processing.geometry.extent import Bounds, ground_bounds, ground_sampling_m, terrain_range
+from processing.geometry.extent import Bounds, ground_bounds, ground_sampling_m, terrain_gap, terrain_range
 from processing.geometry.plan import OrthoPlan, plan_ortho
 from processing.geometry.stage import orthorectify
 from processing.geometry.strip import cut_scene
@@ -28,6 +29,7 @@ from processing.model.scene import Scene
 from processing.radiometry.stage import calibrate as calibrated
 from processing.readers.control_points import read_control_points
 from processing.readers.dem import open_terrain
+from processing.readers.dem_geoid import proj_folders
 from processing.readers.find import open_delivery
 from processing.readers.protocol import UNKNOWN_TIME
 
@@ -111,7 +113,8 @@ def ortho(
         scene = _with_model(scene, how.model, image.name)
         assert scene.model is not None
         area = ground_bounds(scene.model, scene.shape)
-        terrain = open_terrain(dem, bounds=area, vertical_datum=how.vertical_datum)
+        geoids = (Home.resolve().geoid, *proj_folders())
+        terrain = open_terrain(dem, bounds=area, vertical_datum=how.vertical_datum, geoids=geoids)
         refinement = _refined(scene, how, image.name, terrain)
         whole, model = scene, scene.model if refinement is None else refinement.model
         scene = scene.but(model=model)
@@ -120,8 +123,12 @@ def ortho(
             scene = cut_scene(scene, *how.lines)
             model = scene.model or model
         plan = _plan(scene, terrain, how)
+        scene = scene.but(warnings=scene.warnings + terrain_gap(model, scene.shape, terrain))
+        # Flags are kept by a .zarr only.
+        timed = scene.acquired != UNKNOWN_TIME
+        hidden = hidden_by_terrain(scene, terrain, sun=timed) if out.suffix == ".zarr" else None
         values = calibrated(scene, _QUANTITIES[how.calibrate], mean_height_m=sum(plan.heights) / 2)
-        result = orthorectify(values, terrain, plan, resampling=how.resampling)
+        result = orthorectify(values, terrain, plan, resampling=how.resampling, visibility=hidden)
         export_ortho([result], out, progress=progress)
         error = max_mapping_error_px(plan, model, terrain)
         reports = {} if refinement is None else _reported(refinement, whole, out)

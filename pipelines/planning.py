@@ -15,6 +15,7 @@ from processing.model.image import OrthoImage
 from processing.model.product import ProductDraft
 from processing.model.quality import Outcome
 from processing.readers.dem import open_terrain
+from processing.readers.dem_geoid import proj_folders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,10 @@ def plan_scene(request: SceneRequest, ingested: Ingested, home: Home, registry: 
         return Stop.of(error, Outcome.REJECTED) if error.kind.startswith("strip.") else stop_for_package(error)
     try:
         terrain = open_terrain(
-            dem_paths(request.dem, home.dem), bounds=bounds, vertical_datum=request.vertical_datum.value
+            dem_paths(request.dem, home.dem),
+            bounds=bounds,
+            vertical_datum=request.vertical_datum.value,
+            geoids=(home.geoid, *proj_folders()),
         )
     except BadInput as error:
         return Stop.of(error, Outcome.HELD)

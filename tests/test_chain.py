@@ -45,7 +45,10 @@ def acquisition() -> tuple[Scene, Scene]:
 
 
 def test_groups_share_a_crs_and_stand_on_their_own_lattices(no_compute: None) -> None:
-    ms, pan = build_l1c(acquisition(), TERRAIN, SENSOR, REGISTRY.recipes["l1c"])
+    ms, pan, angles = build_l1c(acquisition(), TERRAIN, SENSOR, REGISTRY.recipes["l1c"])
+    assert angles.group == "angles"
+    assert angles.geobox.crs == ms.geobox.crs
+    assert angles.geobox.boundingbox == ms.geobox.boundingbox
     assert (ms.group, pan.group) == ("reflectance", "pan")
     assert ms.geobox.crs == pan.geobox.crs
     assert (ms.geobox.affine.a, pan.geobox.affine.a) == (4.0, 1.0)
@@ -57,7 +60,7 @@ def test_groups_share_a_crs_and_stand_on_their_own_lattices(no_compute: None) ->
 
 def test_values_and_flags_of_a_flat_field() -> None:
     ms, _ = acquisition()
-    (image,) = build_l1c([ms], TERRAIN, SENSOR, REGISTRY.recipes["l1c"], shard_px=500)
+    image, _ = build_l1c([ms], TERRAIN, SENSOR, REGISTRY.recipes["l1c"], shard_px=500)
     pixels, qa = dask.compute(image.pixels.data, image.qa.data, scheduler="threads")
     seen = (qa & Qa.NODATA) == 0
     zenith, _ = sun_direction(ms.acquired, 75.3, 43.1)

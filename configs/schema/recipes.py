@@ -44,6 +44,7 @@ class RecipeConfig(Value):
     inputs: tuple[BandName, ...] = Field(default=(), description="bands a derived product needs of its parent")
     parent: Literal["l1c", "l2a"] | None = Field(default=None, description="level of the product it derives from")
     resampling: Literal["nearest", "bilinear", "cubic", "lanczos"] = "cubic"
+    angles: bool = Field(default=False, description="view and sun angles of every pixel as a group of their own")
     outputs: tuple[OutputBand, ...] = Field(default=(), description="empty: the sensor's own bands")
     renders: dict[Identifier, RenderPreset] = Field(default_factory=dict)
     collection_suffix: Identifier

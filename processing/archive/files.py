@@ -21,6 +21,7 @@ from processing.archive.manifest import ObjectRecord, read_manifest, record_of
 from processing.archive.picture import Style, write_thumbnail
 from processing.archive.record import quality_report, stored_file
 from processing.archive.store import Group
+from processing.model.angle_layers import ANGLES, ROLES
 from processing.model.errors import Defect
 from processing.model.product import Product, ProductDraft, StoredFile
 
@@ -73,9 +74,8 @@ def _pictures(
     for group in groups:
         for band, encoding in group.encodings.items():
             write_band(folder / f"{band}.tif", store, group, band, tags)
-            yield _file(
-                folder, paths, f"{band}.tif", key=band, media_type=COG_TYPE, roles=("data",), title=encoding.title
-            )
+            roles = ROLES[band] if group.name == ANGLES else ("data",)
+            yield _file(folder, paths, f"{band}.tif", key=band, media_type=COG_TYPE, roles=roles, title=encoding.title)
     for group in groups:
         key = flags_key(groups, group)
         write_flags(folder / f"{key}.tif", store, group, tags)

@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from processing.archive.shards import array_at
 from processing.archive.store import Group, Level
+from processing.model.angle_layers import ANGLES
 from processing.model.errors import BadInput
 
 _OUTLINE_PX = 512
@@ -40,7 +41,9 @@ def outline(store: Path, groups: tuple[Group, ...]) -> Polygon:
     BadInput
         ``product.empty`` if no pixel holds a value.
     """
-    parts = [_group_outline(store, group) for group in groups]
+    # Angles are laid out in coarser pixels, which reach a little farther than the image they describe.
+    images = [group for group in groups if group.name != ANGLES]
+    parts = [_group_outline(store, group) for group in images]
     polygons = [part for part in parts if part is not None]
     if not polygons:
         raise BadInput(
@@ -123,7 +126,9 @@ def on_the_ground(ring: Polygon, crs: CRS) -> tuple[dict[str, Any], tuple[float,
     """
     west, south, east, north = ring.bounds
     dense = ring.segmentize(max(east - west, north - south) / _DENSE_STEPS)
-    lon, lat = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True).transform(*dense.exterior.coords.xy)
+    lon, lat = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True, allow_ballpark=False).transform(
+        *dense.exterior.coords.xy
+    )
     degrees = np.unwrap(np.asarray(lon), period=360.0)
     if not (np.all(np.isfinite(degrees)) and abs(degrees[-1] - degrees[0]) < 1e-6 and np.ptp(degrees) < 180):
         raise BadInput("the outline encloses a pole or cannot be put on the globe", kind="footprint.pole")

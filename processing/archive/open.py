@@ -13,6 +13,7 @@ from processing.archive.encode import decode
 from processing.archive.layout import GRID_MAPPING, MANIFEST, MEASUREMENTS, QA
 from processing.archive.manifest import fingerprint
 from processing.archive.shards import array_at
+from processing.model.angle_layers import ANGLES
 from processing.model.errors import BadInput, Defect
 from processing.model.product import Encoding
 
@@ -51,7 +52,7 @@ def open_product(path: Path, *, group: str | None = None, level: int = 0, masked
     path
         Folder of the store, or the link to it.
     group
-        Measurement group; may be left out where the product has only one.
+        Measurement group; may be left out where the product has only one, its angles apart.
     level
         0 is the finest; each further one has pixels twice as large.
     masked
@@ -87,8 +88,9 @@ def open_product(path: Path, *, group: str | None = None, level: int = 0, masked
 def _chosen(names: tuple[str, ...], group: str | None, store: Path) -> str:
     if group in names:
         return group
-    if group is None and len(names) == 1:
-        return names[0]
+    images = [name for name in names if name != ANGLES]
+    if group is None and len(images) == 1:
+        return images[0]
     asked = "none was named" if group is None else f"there is no '{group}'"
     raise BadInput(f"the product has the groups {list(names)}, and {asked}", kind="product.group", where=str(store))
 

@@ -6,7 +6,7 @@ transformer; none of the compiled kernels has a part in it.
 
 import numpy as np
 import numpy.typing as npt
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 from scipy.ndimage import map_coordinates
 
 from processing.geometry.lattice import lattice_nodes
@@ -72,8 +72,15 @@ def exact_positions(
     """``(line, sample)`` of flat output grid positions by the other road; NaN where terrain is void."""
     grid, cells = plan.geobox.affine, ~terrain.transform
     x, y = grid.c + grid.a * col + grid.b * row, grid.f + grid.d * col + grid.e * row
-    lon, lat = Transformer.from_crs(str(plan.geobox.crs), "EPSG:4326", always_xy=True).transform(x, y)
-    at_x, at_y = Transformer.from_crs("EPSG:4326", terrain.crs, always_xy=True).transform(lon, lat)
+    lon, lat = Transformer.from_crs(str(plan.geobox.crs), "EPSG:4326", always_xy=True, allow_ballpark=False).transform(
+        x, y
+    )
+    at_x, at_y = Transformer.from_crs("EPSG:4326", terrain.crs, always_xy=True, allow_ballpark=False).transform(
+        lon, lat
+    )
+    if CRS.from_user_input(terrain.crs).is_geographic:
+        # Meridians have many names; the terrain's grid knows its own, on both sides of the antimeridian.
+        at_x = at_x - 360.0 * np.round((at_x - (terrain.transform @ (terrain.heights.shape[1] / 2, 0))[0]) / 360.0)
     cell_col, cell_row = cells.c + cells.a * at_x + cells.b * at_y, cells.f + cells.d * at_x + cells.e * at_y
     height = map_coordinates(
         terrain.heights.astype(np.float64), [cell_row - 0.5, cell_col - 0.5], order=1, mode="nearest"

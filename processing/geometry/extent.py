@@ -20,6 +20,9 @@ _LAND_M = (-450.0, 9000.0)
 _BORDER_POINTS = 65
 _UTM_NORTH, _UTM_SOUTH = 84.0, -80.0
 _UPS_NORTH, _UPS_SOUTH = "EPSG:32661", "EPSG:32761"
+_GAP_POINTS = 128
+"""Pixels a side that are asked whether there is terrain under them."""
+_GAP_ROUNDS = 4
 _LONGEST_SHADOW_M = 20_000.0
 """A shadow longer than this falls at dawn, when little is lit; terrain farther away is not looked for."""
 _ELLIPSOID = Geod(ellps="WGS84")
@@ -161,6 +164,30 @@ def terrain_range(model: SensorModel, shape: tuple[int, int], terrain: Terrain) 
             remedy="Add the elevation tiles of this area.",
         )
     return heights
+
+
+def terrain_gap(model: SensorModel, shape: tuple[int, int], terrain: Terrain) -> tuple[str, ...]:
+    """A warning that says under how much of an image terrain is missing; none where it is all there."""
+    share = missing_terrain(model, shape, terrain)
+    if not share:
+        return ()
+    stated = f"{100 * share:.1f}" if share >= 0.001 else "less than 0.1"
+    return (f"terrain is missing under {stated} % of the image: those pixels hold no values (flag NO_TERRAIN)",)
+
+
+def missing_terrain(model: SensorModel, shape: tuple[int, int], terrain: Terrain) -> float:
+    """Share (0 to 1) of an image under which terrain is void, or beyond what was read.
+
+    Lines of sight of evenly spaced pixels are followed to the ground from a height in the middle of the terrain.
+    """
+    line, sample = np.meshgrid(*((np.arange(_GAP_POINTS) + 0.5) / _GAP_POINTS * size for size in shape), indexing="ij")
+    height = np.full(line.shape, sum(terrain.extremes) / 2)
+    for _ in range(_GAP_ROUNDS):
+        lon, lat = model.image_to_ground(line, sample, height)
+        ground = terrain.height(lon, lat)
+        height = np.where(np.isnan(ground), height, ground)
+    reached = np.isfinite(lon) & np.isfinite(lat)
+    return float(np.isnan(ground[reached]).mean()) if reached.any() else 0.0
 
 
 def utm_crs(lon: Array, lat: Array) -> str:

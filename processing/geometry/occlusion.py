@@ -61,21 +61,9 @@ class Visibility:
         return ("visibility", self.digest)
 
 
-def visibility(terrain: Terrain, *, view: SightLines | None = None, sun: SightLines | None = None) -> Visibility:
-    """What terrain hides from the satellite and the sun; nothing is traced where slopes are too gentle to hide.
-
-    Parameters
-    ----------
-    terrain
-        Heights above the ellipsoid.
-    view, sun
-        Where the lines go, see :mod:`processing.geometry.sight_lines`.
-    """
-    traced = (
-        None if lines is None or not can_hide(terrain, lines) else clearance(terrain, lines) for lines in (view, sun)
-    )
-    seen, lit = traced
-    return Visibility(view=seen, sun=lit)
+def hidden_grid(terrain: Terrain, toward: SightLines) -> Heights | None:
+    """Clearances over a terrain; None, and nothing traced, where its slopes are too gentle to hide anything."""
+    return clearance(terrain, toward) if can_hide(terrain, toward) else None
 
 
 def clearance(terrain: Terrain, toward: SightLines) -> Heights:

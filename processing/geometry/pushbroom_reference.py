@@ -12,8 +12,8 @@ from processing.geometry.pushbroom import Pushbroom
 
 Array = npt.NDArray[np.float64]
 
-_TO_GEODETIC = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True)
-_TO_EARTH_FIXED = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
+_TO_GEODETIC = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True, allow_ballpark=False)
+_TO_EARTH_FIXED = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True, allow_ballpark=False)
 
 
 def locate_reference(

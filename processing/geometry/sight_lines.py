@@ -84,11 +84,11 @@ def toward_sun(terrain: Terrain, sun: Directions) -> SightLines:
     Raises
     ------
     BadInput
-        ``geometry.night`` when the sun is below the horizon somewhere.
+        ``geometry.night`` when the sun is below the horizon everywhere.
     """
     row, col, lon, lat, _ = _nodes(terrain)
     zenith, azimuth = sun(lon, lat)
-    if not zenith.max() < 90.0:  # NaN fails too
+    if not zenith.min() < 90.0:  # NaN fails too
         raise BadInput("the sun stands below the horizon: there are no shadows at night", kind="geometry.night")
     reach = np.tan(np.radians(np.minimum(zenith, _LOWEST_SUN_DEG)))
     at_lon, at_lat, _ = _ELLIPSOID.fwd(lon, lat, azimuth, reach * 100.0)

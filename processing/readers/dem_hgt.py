@@ -52,7 +52,7 @@ def read_hgt(path: Path, shape: tuple[int, int], rows: slice, cols: slice) -> np
         try:
             with zipfile.ZipFile(path) as archive, archive.open(_member(path)) as member:
                 content = member.read(2 * shape[0] * shape[1] + 1)  # never more than its grid holds
-        except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
             raise _damaged(path, str(error)) from error
         if len(content) != 2 * shape[0] * shape[1]:
             raise _damaged(path, "it unpacks to another size than it declares")

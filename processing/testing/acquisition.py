@@ -79,7 +79,11 @@ def plan_acquisition(instrument: Instrument, event: Pass, *, size: int, number: 
     chance = np.random.default_rng([seed, number, 7001])
     pitch = float(np.deg2rad(chance.uniform(-2.5, 2.5)))
     lon, lat = TARGET[0] + chance.uniform(-0.004, 0.004), TARGET[1] + chance.uniform(-0.003, 0.003)
-    ground = np.array(Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True).transform(lon, lat, TARGET[2]))
+    ground = np.array(
+        Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True, allow_ballpark=False).transform(
+            lon, lat, TARGET[2]
+        )
+    )
     seconds, roll = _moment_and_roll(instrument.tle, event, ground, pitch)
     line_period, altitude = _line_period(instrument.tle, event.day, seconds, instrument.arrays[0].gsd_m)
     ephemeris = _ephemeris(instrument.tle, event.day, seconds)
@@ -133,7 +137,7 @@ def _line_period(tle: TwoLineElements, day: datetime, seconds: float, gsd_m: flo
     """Time between lines that samples the ground below at ``gsd_m``, s, and the altitude, m."""
     position, velocity = earth_fixed_states(tle, day, seconds)
     radius = float(np.linalg.norm(position[0]))
-    to_geodetic = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True)
+    to_geodetic = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True, allow_ballpark=False)
     altitude = float(to_geodetic.transform(*position[0])[2])
     ground_speed = float(np.linalg.norm(velocity[0])) * (radius - altitude) / radius
     return round(gsd_m / ground_speed, 9), altitude
@@ -231,7 +235,9 @@ def _aimed(
         first_column=array.first_column,
         shape=(samples, samples),
     )
-    place = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True).transform(ground[0], ground[1], ground[2])
+    place = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True, allow_ballpark=False).transform(
+        ground[0], ground[1], ground[2]
+    )
     line = float(camera.ground_to_image(place[0], place[1], place[2])[0])
     start = camera.seconds_at(line) - camera.line_period * (samples / 2 - 0.5 + array.offset_px[0])
     return Pushbroom(

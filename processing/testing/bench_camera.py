@@ -48,7 +48,7 @@ class BenchCamera:
         east = across * np.cos(turn) - along * np.sin(turn)
         north = -across * np.sin(turn) - along * np.cos(turn)
         local = f"+proj=aeqd +lat_0={self.lat} +lon_0={self.lon} +datum=WGS84"
-        lon, lat = Transformer.from_crs(local, "EPSG:4326", always_xy=True).transform(east, north)
+        lon, lat = Transformer.from_crs(local, "EPSG:4326", always_xy=True, allow_ballpark=False).transform(east, north)
         return np.asarray(lon), np.asarray(lat)
 
     def rpc(self, heights: tuple[float, float]) -> tuple[Rpc, RpcFit]:

@@ -142,7 +142,7 @@ def _make(folder: Path, size: int, bands: int, seed: int) -> None:
     rpc, fit = camera.rpc((HEIGHTS_M[0] - 150.0, HEIGHTS_M[1] + 150.0))
     _write_image(folder / "scene.tif", size, bands, seed, rpc)
     _write_coordinates(folder / "coordinates.tif", size, rpc)
-    x, y = Transformer.from_crs("EPSG:4326", CRS, always_xy=True).transform(lon, lat)
+    x, y = Transformer.from_crs("EPSG:4326", CRS, always_xy=True, allow_ballpark=False).transform(lon, lat)
     pitch = RESOLUTION_M
     record = {
         "size": size,

@@ -98,7 +98,7 @@ def truth_points(scene: BenchScene, grid: Grid, *, seed: int = 0) -> TruthPoints
     random = np.random.default_rng(seed)
     row, col = (random.integers(0, length, _CANDIDATES) for length in grid.shape)
     x, y = grid.left + (col + 0.5) * grid.pitch, grid.top - (row + 0.5) * grid.pitch
-    lon, lat = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform(x, y)
+    lon, lat = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True, allow_ballpark=False).transform(x, y)
     height, slope = _terrain(scene.dem, lon, lat)
     image_col, image_row = evaluate_rpc(read_rpc_text(scene.image.with_name("scene_RPC.TXT")), lon, lat, height)
     inside = (np.abs(image_col - (scene.size - 1) / 2) < scene.size / 2 - _EDGE_PX) & (

@@ -92,7 +92,7 @@ def plan_grid(camera: Pushbroom, posts: Posts, resolution_m: float) -> MapGrid:
     ring_line = np.concatenate([0 * steps, steps, 0 * steps + 1, steps]) * lines
     ring_sample = np.concatenate([steps, 0 * steps + 1, steps, 0 * steps]) * samples
     lon, lat, _ = seen_on_surface(camera, posts, ring_line, ring_sample)
-    x, y = Transformer.from_crs("EPSG:4326", CRS, always_xy=True).transform(lon, lat)
+    x, y = Transformer.from_crs("EPSG:4326", CRS, always_xy=True, allow_ballpark=False).transform(lon, lat)
     west, east = np.floor(x.min() / resolution_m), np.ceil(x.max() / resolution_m)
     south, north = np.floor(y.min() / resolution_m), np.ceil(y.max() / resolution_m)
     return MapGrid(
@@ -109,7 +109,7 @@ def _lattice(
     shape = tuple(-(-size // _NODE_PX) + 1 for size in grid.shape)
     columns, rows = np.meshgrid(_NODE_PX * np.arange(shape[1]), _NODE_PX * np.arange(shape[0]))
     x, y = grid.west + columns * grid.resolution_m, grid.north - rows * grid.resolution_m
-    lon, lat = Transformer.from_crs(CRS, "EPSG:4326", always_xy=True).transform(x, y)
+    lon, lat = Transformer.from_crs(CRS, "EPSG:4326", always_xy=True, allow_ballpark=False).transform(x, y)
     ground = (lon[..., None], lat[..., None], heights)
     line, sample = true.ground_to_image(*ground)
     # A product puts into the pixel at a map point what the nominal camera sees there; the biased one looked elsewhere.

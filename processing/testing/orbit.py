@@ -146,7 +146,9 @@ def passes_over(
     days
         How many days to search; far from its epoch SGP4 keeps a plausible orbit, though no longer the true one.
     """
-    ground = np.array(Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True).transform(*target))
+    ground = np.array(
+        Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True, allow_ballpark=False).transform(*target)
+    )
     first = epoch(tle).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     for number in range(days):
         day = first + timedelta(days=number)

@@ -121,6 +121,20 @@ def test_nothing_is_left_half_done() -> None:
     assert not found
 
 
+def test_no_transformer_may_guess() -> None:
+    """Where its grids are missing PROJ shifts by nothing and says nothing, unless told not to."""
+    found = []
+    for path in _sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+                ("Transformer.from_crs", "TransformerGroup")
+            ):
+                options = {option.arg: ast.unparse(option.value) for option in node.keywords}
+                if options.get("allow_ballpark") != "False":
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not found
+
+
 def test_no_unsafe_loader_runs_what_it_reads() -> None:
     """No eval, exec, pickle, or shell: nothing that comes from outside may become code."""
     forbidden = re.compile(

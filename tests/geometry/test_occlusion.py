@@ -18,7 +18,7 @@ from processing.geometry.occlusion import (
     can_hide,
     clearance,
     clearance_reference,
-    visibility,
+    hidden_grid,
 )
 from processing.geometry.sight_lines import SightLines, toward_satellite, toward_sun
 from processing.geometry.terrain import Terrain
@@ -154,10 +154,10 @@ def test_gentle_slopes_are_not_traced_and_steep_ones_are() -> None:
     assert can_hide(slope, parallel(slope, 75.0, 135.0))
     assert not can_hide(slope, parallel(slope, 75.0, 315.0))  # downhill
     assert clearance(slope, parallel(slope, 60.0, 135.0)).min() > 0
-    traced = visibility(slope, view=parallel(slope, 60.0, 135.0), sun=parallel(slope, 75.0, 135.0))
-    assert traced.view is None
-    assert traced.sun is not None
-    assert (traced.sun[5:-5, 5:-5] > 0).sum() == (clearance_reference(slope, parallel(slope, 75.0, 135.0)) > 0)[
+    assert hidden_grid(slope, parallel(slope, 60.0, 135.0)) is None
+    traced = hidden_grid(slope, parallel(slope, 75.0, 135.0))
+    assert traced is not None
+    assert (traced[5:-5, 5:-5] > 0).sum() == (clearance_reference(slope, parallel(slope, 75.0, 135.0)) > 0)[
         5:-5, 5:-5
     ].sum()
 
