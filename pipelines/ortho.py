@@ -123,7 +123,7 @@ def ortho(
             scene = cut_scene(scene, *how.lines)
             model = scene.model or model
         plan = _plan(scene, terrain, how)
-        scene = scene.but(warnings=scene.warnings + terrain_gap(model, scene.shape, terrain))
+        scene = scene.but(warnings=scene.warnings + terrain_gap(model, scene.shape, terrain, plan.heights))
         # Flags are kept by a .zarr only.
         timed = scene.acquired != UNKNOWN_TIME
         hidden = hidden_by_terrain(scene, terrain, sun=timed) if out.suffix == ".zarr" else None

@@ -139,7 +139,7 @@ def _common_crs(scenes: Sequence[Scene], terrain: Terrain) -> str:
 def _image(scene: Scene, terrain: Terrain, plan: OrthoPlan, recipe: RecipeConfig, measurement: str) -> OrthoImage:
     """One group's image."""
     assert scene.model is not None
-    doubts = check_heights(scene.model, plan.heights) + terrain_gap(scene.model, scene.shape, terrain)
+    doubts = check_heights(scene.model, plan.heights) + terrain_gap(scene.model, scene.shape, terrain, plan.heights)
     scene = scene.but(warnings=scene.warnings + doubts)
     calibrated = calibrate(scene, Quantity.TOA_REFLECTANCE, mean_height_m=sum(plan.heights) / 2)
     hidden = hidden_by_terrain(scene, terrain)

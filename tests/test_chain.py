@@ -1,15 +1,23 @@
 """The chain: groups of one acquisition become lazy images of one CRS, in the recipe's terms."""
 
+from datetime import UTC, datetime
+
 import dask
 import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.ndimage import map_coordinates
 
 from configs.registry import load_registry
 from configs.schema import RadianceRule
-from processing.chain import build_l1c
+from processing.chain import build_l1c, terrain_bounds
+from processing.geometry.extent import ground_bounds
+from processing.geometry.mapping import lonlat_of_map
+from processing.geometry.occlusion import clearance_reference
 from processing.geometry.refine import Refined
+from processing.geometry.sight_lines import toward_satellite, toward_sun
+from processing.geometry.terrain import Terrain
 from processing.model.errors import BadInput, Defect
 from processing.model.levels import Quantity
 from processing.model.qa import Qa
@@ -99,3 +107,54 @@ def test_what_makes_no_product_is_refused() -> None:
     assert refused.value.kind == "geometry.no_model"
     with pytest.raises(Defect):
         build_l1c([ms], TERRAIN, SENSOR, REGISTRY.recipes["ndvi"])
+
+
+def test_what_terrain_hides_and_where_it_is_missing_is_flagged_and_told() -> None:
+    """Flags against clearances sampled by SciPy; a hole in the terrain against its share of the image."""
+    ms, _ = acquisition()
+    model = tilted_rpc(ms.shape, gsd_m=16.0, tilt_deg=50.0)
+    heights = TERRAIN.heights.copy()
+    heights[80:112, 80:112] = np.nan
+    holed = Terrain(heights=heights, crs=TERRAIN.crs, transform=TERRAIN.transform, datum_note="holed")
+    low_sun = ms.but(model=model, acquired=datetime(2018, 12, 21, 3, 20, tzinfo=UTC))
+    image, _ = build_l1c([low_sun], holed, SENSOR, REGISTRY.recipes["l1c"], shard_px=500)
+    qa = dask.compute(image.qa.data, scheduler="threads")[0]
+    row, col = np.meshgrid(*(np.arange(0, size, 3) + 0.5 for size in image.geobox.shape), indexing="ij")
+    lon, lat = lonlat_of_map(image.geobox, row, col)
+    cell = (
+        (lat - holed.transform.f) / holed.transform.e - 0.5,
+        (lon - holed.transform.c) / holed.transform.a - 0.5,
+    )
+    looked = qa[::3, ::3]
+    seen = (looked & (Qa.NODATA | Qa.NO_TERRAIN)) == 0
+    views = {
+        Qa.OCCLUDED: toward_satellite(holed, model),
+        Qa.TERRAIN_SHADOW: toward_sun(holed, lambda a, b: sun_direction(low_sun.acquired, a, b)),
+    }
+    for flag, lines in views.items():
+        clear = map_coordinates(np.nan_to_num(clearance_reference(holed, lines), nan=99.0), cell, order=1)
+        differs = ((looked & flag) != 0) != (clear < 0)
+        assert differs[seen].mean() < 1e-3
+        assert (clear[seen] < 0).any()
+    missing = [warning for warning in image.warnings if "terrain is missing" in warning]
+    share = float(missing[0].split("under ")[1].split(" %")[0])
+    missed = (qa & Qa.NO_TERRAIN) != 0
+    assert 2.0 < share == pytest.approx(100 * missed.sum() / (missed | ((qa & Qa.NODATA) == 0)).sum(), abs=0.3)
+    whole = build_l1c([ms], TERRAIN, SENSOR, REGISTRY.recipes["l1c"], shard_px=500)[0]
+    assert not any("terrain is missing" in warning for warning in whole.warnings)
+
+
+def test_terrain_is_wanted_as_far_as_shadows_fall() -> None:
+    ms, pan = acquisition()
+    assert ms.model is not None
+    seen = ground_bounds(ms.model, ms.shape)
+    noon, morning = (
+        terrain_bounds([ms.but(acquired=datetime(2018, 12, 21, hour, 0, tzinfo=UTC)), pan]) for hour in (7, 3)
+    )
+    assert noon[1] < seen[1] - 0.05  # the winter sun stands in the south
+    assert morning[2] > noon[2] + 0.05  # in the morning in the south-east
+    for bounds in (noon, morning):
+        assert bounds[0] <= seen[0]
+        assert bounds[3] >= seen[3]
+    night = terrain_bounds([ms.but(acquired=datetime(2018, 12, 21, 19, 0, tzinfo=UTC))])
+    assert night == pytest.approx(seen)

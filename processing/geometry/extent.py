@@ -20,9 +20,8 @@ _LAND_M = (-450.0, 9000.0)
 _BORDER_POINTS = 65
 _UTM_NORTH, _UTM_SOUTH = 84.0, -80.0
 _UPS_NORTH, _UPS_SOUTH = "EPSG:32661", "EPSG:32761"
-_GAP_POINTS = 128
-"""Pixels a side that are asked whether there is terrain under them."""
-_GAP_ROUNDS = 4
+_GAP_POINTS = 256
+"""Ground points a side that are asked whether there is terrain."""
 _LONGEST_SHADOW_M = 20_000.0
 """A shadow longer than this falls at dawn, when little is lit; terrain farther away is not looked for."""
 _ELLIPSOID = Geod(ellps="WGS84")
@@ -166,28 +165,42 @@ def terrain_range(model: SensorModel, shape: tuple[int, int], terrain: Terrain) 
     return heights
 
 
-def terrain_gap(model: SensorModel, shape: tuple[int, int], terrain: Terrain) -> tuple[str, ...]:
+def terrain_gap(
+    model: SensorModel, shape: tuple[int, int], terrain: Terrain, heights: tuple[float, float]
+) -> tuple[str, ...]:
     """A warning that says under how much of an image terrain is missing; none where it is all there."""
-    share = missing_terrain(model, shape, terrain)
+    share = missing_terrain(model, shape, terrain, heights)
     if not share:
         return ()
     stated = f"{100 * share:.1f}" if share >= 0.001 else "less than 0.1"
     return (f"terrain is missing under {stated} % of the image: those pixels hold no values (flag NO_TERRAIN)",)
 
 
-def missing_terrain(model: SensorModel, shape: tuple[int, int], terrain: Terrain) -> float:
-    """Share (0 to 1) of an image under which terrain is void, or beyond what was read.
+def missing_terrain(
+    model: SensorModel, shape: tuple[int, int], terrain: Terrain, heights: tuple[float, float]
+) -> float:
+    """Share (0 to 1) of the ground an image sees on which terrain is void, or beyond what was read.
 
-    Lines of sight of evenly spaced pixels are followed to the ground from a height in the middle of the terrain.
+    Counted on evenly spaced ground points, as the flag NO_TERRAIN is: a point without terrain belongs to the image if
+    it would at the height in the middle.
+
+    Parameters
+    ----------
+    model, shape
+        Of the image: its model, its lines and samples.
+    terrain
+        What it is put on.
+    heights
+        Lowest and highest terrain under it, as in its plan.
     """
-    line, sample = np.meshgrid(*((np.arange(_GAP_POINTS) + 0.5) / _GAP_POINTS * size for size in shape), indexing="ij")
-    height = np.full(line.shape, sum(terrain.extremes) / 2)
-    for _ in range(_GAP_ROUNDS):
-        lon, lat = model.image_to_ground(line, sample, height)
-        ground = terrain.height(lon, lat)
-        height = np.where(np.isnan(ground), height, ground)
-    reached = np.isfinite(lon) & np.isfinite(lat)
-    return float(np.isnan(ground[reached]).mean()) if reached.any() else 0.0
+    lon, lat = image_border(model, shape, heights)
+    side = np.linspace(0.0, 1.0, _GAP_POINTS)
+    at_lon, at_lat = np.meshgrid(lon.min() + side * np.ptp(lon), lat.min() + side * np.ptp(lat))
+    height = terrain.height(at_lon, at_lat)
+    void = np.isnan(height)
+    line, sample = model.ground_to_image(at_lon, at_lat, np.where(void, sum(heights) / 2, height))
+    seen = (line >= 0) & (line < shape[0]) & (sample >= 0) & (sample < shape[1])
+    return float(void[seen].mean()) if seen.any() else 0.0
 
 
 def utm_crs(lon: Array, lat: Array) -> str:
