@@ -40,8 +40,9 @@ _LEAST_RATIO = 1.2
 _AGREE_PX = 1.0
 _HUBER = 1.345
 _RADIAL_MEDIAN = 1.1774
-_FREE = 1e-3
-"""Weight of "no correction", an observation of every unknown: it decides what nothing else does, and nothing more."""
+_DATUM = 1e3
+"""Weight of the condition that the corrections of a free network cancel on the ground. Scenes see a common shift almost
+alike; the hundredth by which they do not must not decide where the block lies (measured: by a metre)."""
 _STEP_M = 1.0
 
 
@@ -101,7 +102,7 @@ def adjust_block(
         ``shift``, ``drift`` or ``affine``.
     anchored
         Names of scenes whose place is known (by control points or a reference): they stay, the others come to them.
-        Without any, the corrections are the least that bring the scenes together.
+        Without any, the corrections cancel over all scenes.
 
     Returns
     -------
@@ -288,7 +289,8 @@ def _solved(scenes: Mapping[str, Scene], ties: list[_Tie], kind: str, anchored: 
                 rows[:, :, column[name] : column[name] + 2 * terms] = part.reshape(len(basis), 2, -1)
         blocks.append(rows)
         right.append(tie.displacement)
-    solution = _least_squares(np.concatenate(blocks), np.concatenate(right))
+    datum = _datum(ties, column, terms) if len(free) == len(scenes) else np.zeros((0, 2 * terms * len(free)))
+    solution = _least_squares(np.concatenate(blocks), np.concatenate(right), datum)
     return {
         name: _coefficients(solution[at : at + 2 * terms].reshape(2, terms).T, scenes[name].shape)
         for name, at in column.items()
@@ -320,16 +322,28 @@ def _coefficients(solution: Array, shape: tuple[int, int]) -> Array:
     return coefficients
 
 
-def _least_squares(design: Array, right: Array) -> Array:
+def _datum(ties: list[_Tie], column: Mapping[str, int], terms: int) -> Array:
+    """Rows that let each term's corrections cancel over all scenes, east and north."""
+    rows = np.zeros((terms, 2, 2 * terms * len(column)))
+    for name, at in column.items():
+        inverse = np.concatenate([tie.inverse[tie.scenes.index(name)] for tie in ties if name in tie.scenes]).mean(
+            axis=0
+        )
+        for term in range(terms):
+            # Unknowns of a scene run over its line's terms, then its sample's.
+            rows[term, :, [at + term, at + terms + term]] = _DATUM * inverse.T
+    return rows.reshape(2 * terms, -1)
+
+
+def _least_squares(design: Array, right: Array, datum: Array) -> Array:
     """Solve ``(points, 2, unknowns)`` for displacements ``(points, 2)``; points that miss by much weigh less."""
     unknowns = design.shape[2]
-    prior = _FREE * np.eye(unknowns)
     weight = np.ones(len(design))
     solution = np.zeros(unknowns)
     for _ in range(20):
         root = np.sqrt(weight)[:, None]
-        rows = np.concatenate([(design * root[:, :, None]).reshape(-1, unknowns), prior])
-        values = np.concatenate([(right * root).ravel(), np.zeros(unknowns)])
+        rows = np.concatenate([(design * root[:, :, None]).reshape(-1, unknowns), datum])
+        values = np.concatenate([(right * root).ravel(), np.zeros(len(datum))])
         solution = np.linalg.lstsq(rows, values, rcond=None)[0]
         distance = np.hypot(*(right - design @ solution).T)
         sigma = max(float(np.median(distance)) / _RADIAL_MEDIAN, 1e-6)
