@@ -17,7 +17,7 @@ from processing.archive.store import Group, Level
 from processing.model.image import OrthoImage
 from processing.model.qa import Qa
 from processing.model.scene import Band
-from processing.registration.bands import PairShift, agreed_shift, good_spots, window_shifts
+from processing.registration.bands import LEAST_WINDOWS, PairShift, agreed_shift, good_spots, window_shifts
 
 Image = npt.NDArray[np.float32]
 
@@ -34,6 +34,8 @@ _OVERVIEW_PX = 1024
 _DOUBTFUL = np.uint16(Qa.CLOUD | Qa.SHADOW | Qa.SATURATED | Qa.OCCLUDED)
 """Clouds move, and stand above the ground; saturation and occlusion have edges of their own."""
 _DOUBTFUL_PART = 0.02
+_BRIGHT = 4.0
+"""Scatters (NMAD) above the median that ground seldom reaches and clouds pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,7 @@ def measure_registration(store: Path, groups: Sequence[Group], images: Sequence[
     (group, bands), pan = many[0], spectral.get(PAN)
     task, overview = _task(store, group, bands, pan), _overview(store, group)
     scale = group.levels[0].shape[0] / overview[1].shape[0]
-    spots = [] if not task.side else good_spots(overview[0], max(8, round(task.side / scale)))
+    spots = _spots(overview[0], max(8, round(task.side / scale))) if task.side else []
     found = compute(*(delayed(_window)(task, (round(row * scale), round(column * scale))) for row, column in spots))
     shifts = [found_here for found_here in found if found_here is not None]
     pairs = [agreed_shift(*pair, [here[pair] for here in shifts]) for pair in task.pairs]
@@ -88,6 +90,19 @@ def measure_registration(store: Path, groups: Sequence[Group], images: Sequence[
         "resolution_m": abs(group.levels[0].geobox.affine.a),
         "pairs": [_record(pair, abs(group.levels[0].geobox.affine.a)) for pair in pairs],
     }
+
+
+def _spots(picture: Image, side: int) -> list[tuple[int, int]]:
+    """Windows without what is far brighter than the rest, as long as that leaves enough of them.
+
+    The strongest edges of a picture are those of clouds, which stand above the ground: arrays that look from two
+    places of the orbit see them truly displaced (measured: a quarter of a pixel between P and MS). They may be there
+    where nobody has looked for them yet.
+    """
+    middle = np.nanmedian(picture) if np.isfinite(picture).any() else np.nan
+    scatter = 1.4826 * np.nanmedian(np.abs(picture - middle)) if np.isfinite(middle) else np.nan
+    ground = good_spots(np.where(picture <= middle + _BRIGHT * scatter, picture, np.float32(np.nan)), side)
+    return ground if len(ground) >= LEAST_WINDOWS else good_spots(picture, side)
 
 
 def _task(store: Path, group: Group, bands: Sequence[Band], pan: tuple[Group, list[Band]] | None) -> _Task:
