@@ -12,7 +12,7 @@ from processing.geometry.lattice import Lattice, Nodes, lattice_nodes
 from processing.geometry.layered import map_window
 from processing.geometry.mapping import Mapping
 from processing.geometry.occlusion import Visibility
-from processing.geometry.plan import OrthoBlock, Window
+from processing.geometry.plan import OrthoBlock, Window, enclosing
 from processing.geometry.resample import any_tap
 from processing.geometry.tap_kernel import resample_tile
 from processing.geometry.terrain import Heights, Terrain
@@ -26,6 +26,8 @@ from processing.model.sensor_model import SensorModel
 
 TILE_PX = 256
 """Pixels a side of what is mapped and resampled at a time: its source and positions stay in the cache."""
+READ_PX = 5 * TILE_PX
+"""Rows of output for which the image is read at a time: more would hold more memory, fewer read more twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,29 +71,32 @@ class OrthoBlocks:
         Defect
             ``geometry.plan`` if a tap lies outside the window that the plan foresaw.
         """
-        block = self.blocks[index[0] * self.columns + index[1]]
-        read, job = block.source, self.job
-        if read is None:
+        block, job = self.blocks[index[0] * self.columns + index[1]], self.job
+        if not block.strips:
             return
-        counts = np.asarray(self.pixels[slice(0, job.bands), slice(read.row0, read.row1), slice(read.col0, read.col1)])
         edges = (block.window.row0, block.window.row1, block.window.col0, block.window.col1)
         nodes = lattice_nodes(job.lattice, job.geobox, edges, job.model, self.terrain)
-        for tile in _tiles(block):
-            rows, cols = (tile.row0, tile.row1), (tile.col0, tile.col1)
-            mapping = map_window(nodes, job.lattice, job.geobox, rows, cols, job.model, self.terrain, job.image)
-            values, bits, missed = _tile(job, mapping, counts, read)
-            if missed:
-                raise Defect(
-                    f"the plan of block {index} missed source pixels of {missed} output pixels", kind="geometry.plan"
-                )
-            if self.visibility is not None:
-                bits |= _hidden(job, nodes, tile, self.visibility)
-            yield Tile(
-                slice(tile.row0 - block.window.row0, tile.row1 - block.window.row0),
-                slice(tile.col0 - block.window.col0, tile.col1 - block.window.col0),
-                values,
-                bits,
+        for read, tiles in _readings(block):
+            counts = np.asarray(
+                self.pixels[slice(0, job.bands), slice(read.row0, read.row1), slice(read.col0, read.col1)]
             )
+            for tile in tiles:
+                rows, cols = (tile.row0, tile.row1), (tile.col0, tile.col1)
+                mapping = map_window(nodes, job.lattice, job.geobox, rows, cols, job.model, self.terrain, job.image)
+                values, bits, missed = _tile(job, mapping, counts, read)
+                if missed:
+                    raise Defect(
+                        f"the plan of block {index} missed source pixels of {missed} output pixels",
+                        kind="geometry.plan",
+                    )
+                if self.visibility is not None:
+                    bits |= _hidden(job, nodes, tile, self.visibility)
+                yield Tile(
+                    slice(tile.row0 - block.window.row0, tile.row1 - block.window.row0),
+                    slice(tile.col0 - block.window.col0, tile.col1 - block.window.col0),
+                    values,
+                    bits,
+                )
 
     def block(self, index: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
         """Pixels ``(band, y, x)`` and flags ``(y, x)`` of one block."""
@@ -105,13 +110,26 @@ class OrthoBlocks:
         return pixels, qa
 
 
-def _tiles(block: OrthoBlock) -> Iterator[Window]:
-    """Tiles that hold every part of the block which the image may reach."""
-    for first in range(block.window.row0, block.window.row1, TILE_PX):
-        last = min(first + TILE_PX, block.window.row1)
-        strips = [strip for strip in block.strips if strip.row0 < last and strip.row1 > first]
-        if not strips:
-            continue
+def _readings(block: OrthoBlock) -> Iterator[tuple[Window, list[Window]]]:
+    """What to read of the image at a time, and the tiles to make of that: all that the image may reach, in order."""
+    for first in range(block.window.row0, block.window.row1, READ_PX):
+        last = min(first + READ_PX, block.window.row1)
+        tiles = [
+            tile for row in range(first, last, TILE_PX) for tile in _tile_row(block, row, min(row + TILE_PX, last))
+        ]
+        sources = [
+            source
+            for strip, source in zip(block.strips, block.sources, strict=True)
+            if strip.row0 < last and strip.row1 > first
+        ]
+        if tiles:
+            yield enclosing(sources), tiles
+
+
+def _tile_row(block: OrthoBlock, first: int, last: int) -> Iterator[Window]:
+    """Tiles of a range of rows."""
+    strips = [strip for strip in block.strips if strip.row0 < last and strip.row1 > first]
+    if strips:
         left, right = min(strip.col0 for strip in strips), max(strip.col1 for strip in strips)
         for col in range(left, right, TILE_PX):
             yield Window(row0=first, row1=last, col0=col, col1=min(col + TILE_PX, right))

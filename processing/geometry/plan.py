@@ -1,5 +1,6 @@
 """Plan, then pixels: which blocks of the map the image reaches, and which part of the image each needs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,16 @@ class Window:
         return self.row1 - self.row0, self.col1 - self.col0
 
 
+def enclosing(windows: Sequence[Window]) -> Window:
+    """The smallest window that holds all of some."""
+    return Window(
+        row0=min(window.row0 for window in windows),
+        row1=max(window.row1 for window in windows),
+        col0=min(window.col0 for window in windows),
+        col1=max(window.col1 for window in windows),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrthoBlock:
     """One shard of the output."""
@@ -54,8 +65,13 @@ class OrthoBlock:
     """Where it lies in the output."""
     strips: tuple[Window, ...] = ()
     """Parts of the block, in output pixels, that the image may reach; all else is nodata without asking."""
-    source: Window | None = None
-    """Lines and samples that hold every tap of every pixel; None when the image does not reach the block."""
+    sources: tuple[Window, ...] = ()
+    """Of each strip, the lines and samples of the image that hold every tap of every pixel."""
+
+    @property
+    def source(self) -> Window | None:
+        """Lines and samples that hold every tap of the block; None when the image does not reach it."""
+        return enclosing(self.sources) if self.sources else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,25 +238,23 @@ def _block(
     reached = (line_high > 0) & (line_low < image[0]) & (sample_high > 0) & (sample_low < image[1])
     if not reached.any():
         return OrthoBlock(index=index, window=window)
-    return OrthoBlock(
-        index=index,
-        window=window,
-        strips=tuple(
+    strips, sources = [], []
+    for cell in np.flatnonzero(reached.any(axis=1)):
+        part = np.flatnonzero(reached[cell])
+        strips.append(
             Window(
-                row0=int(rows[cell]),
-                row1=int(rows[cell + 1]),
-                col0=int(cols[np.flatnonzero(reached[cell])[0]]),
-                col1=int(cols[np.flatnonzero(reached[cell])[-1] + 1]),
+                row0=int(rows[cell]), row1=int(rows[cell + 1]), col0=int(cols[part[0]]), col1=int(cols[part[-1] + 1])
             )
-            for cell in np.flatnonzero(reached.any(axis=1))
-        ),
-        source=Window(
-            row0=max(int(np.floor(line_low[reached].min())), 0),
-            row1=min(int(np.ceil(line_high[reached].max())), image[0]),
-            col0=max(int(np.floor(sample_low[reached].min())), 0),
-            col1=min(int(np.ceil(sample_high[reached].max())), image[1]),
-        ),
-    )
+        )
+        sources.append(
+            Window(
+                row0=max(int(np.floor(line_low[cell, part].min())), 0),
+                row1=min(int(np.ceil(line_high[cell, part].max())), image[0]),
+                col0=max(int(np.floor(sample_low[cell, part].min())), 0),
+                col1=min(int(np.ceil(sample_high[cell, part].max())), image[1]),
+            )
+        )
+    return OrthoBlock(index=index, window=window, strips=tuple(strips), sources=tuple(sources))
 
 
 def _margin(position: Array, support: float) -> float:
