@@ -13,6 +13,7 @@ from configs.registry import load_registry
 from processing.geometry.compare import compare_models
 from processing.geometry.pushbroom import Pushbroom
 from processing.geometry.rpc import Rpc
+from processing.geometry.strip import cut_scenes
 from processing.model.scene import Scene
 from processing.readers.describe import describe
 from processing.readers.dimap_rigorous import line_period_s, rigorous_model
@@ -176,3 +177,24 @@ def test_an_image_across_midnight(document: XmlNode) -> None:
         again, _ = rigorous_model(document, SHAPE)
         assert again is not None
         assert again.attitude.offset == pytest.approx(exact.attitude.offset, abs=1e-9)
+
+
+def test_both_images_are_cut_to_the_same_ground(naomi: SimulationReport) -> None:
+    """Panchromatic detectors look ahead of the multispectral ones, and start at another time."""
+    whole = _scenes(naomi)
+    ms, pan = cut_scenes((whole["ms"], whole["pan"]), 65, 128)
+    first, lines = pan.platform_facts["first_line_pan"] - 1, pan.shape[0]
+    assert (ms.shape, pan.shape[1]) == ((128, 256), 1024)
+    line, sample, height = np.meshgrid([0.0, 64.0, 128.0], np.linspace(0, 256, 5), [900.0, 1500.0], indexing="ij")
+    seen, _ = pan.rigorous.ground_to_image(*ms.rigorous.image_to_ground(line, sample, height), height)
+    assert seen.min() > -1
+    assert seen.max() < lines + 1
+    assert first != 4 * 64
+    # The segment's clocks are those of the whole images.
+    for cut, scene, start in ((ms, whole["ms"], 64), (pan, whole["pan"], first)):
+        assert cut.rigorous.time_at(0.5) == scene.rigorous.time_at(start + 0.5)
+        centre = scene.rigorous.time_at(start + cut.shape[0] / 2)
+        assert abs((cut.acquired - centre).total_seconds()) < 1e-3
+        apart = compare_models(cut.model, cut.rigorous, cut.shape, (900.0, 1500.0))
+        assert apart is not None
+        assert apart.max_px < 0.05
