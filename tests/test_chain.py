@@ -138,6 +138,7 @@ def test_what_terrain_hides_and_where_it_is_missing_is_flagged_and_told() -> Non
         assert (clear[seen] < 0).any()
     missing = [warning for warning in image.warnings if "terrain is missing" in warning]
     share = float(missing[0].split("under ")[1].split(" %")[0])
+    assert not (qa[(qa & Qa.NODATA) != 0] & (Qa.OCCLUDED | Qa.TERRAIN_SHADOW)).any()
     missed = (qa & Qa.NO_TERRAIN) != 0
     assert 2.0 < share == pytest.approx(100 * missed.sum() / (missed | ((qa & Qa.NODATA) == 0)).sum(), abs=0.3)
     whole = build_l1c([ms], TERRAIN, SENSOR, REGISTRY.recipes["l1c"], shard_px=500)[0]

@@ -90,7 +90,10 @@ class OrthoBlocks:
                         kind="geometry.plan",
                     )
                 if self.visibility is not None:
-                    bits |= _hidden(job, nodes, tile, self.visibility)
+                    hidden = _hidden(job, nodes, tile, self.visibility)
+                    # Ground that the image does not show is not hidden in it.
+                    hidden[(bits & np.uint16(Qa.NODATA)) != 0] = 0
+                    bits |= hidden
                 yield Tile(
                     slice(tile.row0 - block.window.row0, tile.row1 - block.window.row0),
                     slice(tile.col0 - block.window.col0, tile.col1 - block.window.col0),
