@@ -1,5 +1,7 @@
 """``qyran bench``: how fast and how right, measured on this machine, side by side with other tools."""
 
+import signal
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -79,6 +81,8 @@ def ortho(
             threads=threads,
             peers=peers,
         )
+        # Told to end, it ends as after Ctrl-C: what it started is ended, what it wrote is removed.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         with progress_bar("bench") as tell:
             result = run_ortho_bench(Home.resolve(home).path / "bench", options, progress=tell)
         if report is not None:
