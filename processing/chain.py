@@ -143,10 +143,10 @@ def _image(scene: Scene, terrain: Terrain, plan: OrthoPlan, recipe: RecipeConfig
     scene = scene.but(warnings=scene.warnings + doubts)
     calibrated = calibrate(scene, Quantity.TOA_REFLECTANCE, mean_height_m=sum(plan.heights) / 2)
     hidden = hidden_by_terrain(scene, terrain)
-    image = orthorectify(calibrated, terrain, plan, resampling=recipe.resampling, visibility=hidden)
-    flags = image.qa.data
-    untested = (flags & np.uint16(Qa.NODATA) == 0) * np.uint16(_UNTESTED)
-    return replace(image, group=measurement, qa=image.qa.copy(data=flags | untested.astype(np.uint16)))
+    image = orthorectify(
+        calibrated, terrain, plan, resampling=recipe.resampling, visibility=hidden, flags=int(_UNTESTED)
+    )
+    return replace(image, group=measurement)
 
 
 def _sun_over(scene: Scene) -> Directions:
