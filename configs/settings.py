@@ -52,6 +52,11 @@ class Home:
         return self.path / "auxiliary" / "geoid"
 
     @property
+    def reference(self) -> Path:
+        """Images on maps that scenes are matched against."""
+        return self.path / "auxiliary" / "reference"
+
+    @property
     def prefect(self) -> Path:
         """Prefect's own home."""
         return self.path / "prefect"

@@ -8,6 +8,7 @@ from typing import Any
 
 from configs.registry import Registry
 from configs.schema import MissionConfig, RecipeConfig, SensorConfig
+from pipelines.refinement import UNREFINED, SceneRefinements
 from pipelines.software import software_versions
 from processing.chain import terrain_bounds
 from processing.geometry.extent import Bounds
@@ -106,6 +107,7 @@ def scene_draft(
     registry: Registry,
     terrain: Terrain,
     package: InputRecord,
+    refined: SceneRefinements = UNREFINED,
 ) -> ProductDraft:
     """The draft of the product that a recipe makes from a delivered package."""
     first = delivery.scenes[0]
@@ -123,14 +125,17 @@ def scene_draft(
         angles=_angles(delivery.scenes),
         facts=_facts(delivery),
         gsd_m=min(sensor.groups[scene.group].gsd_m for scene in delivery.scenes),
-        warnings=tuple(dict.fromkeys(warning for image in images for warning in image.warnings)),
+        accuracy=refined.accuracy(),
+        warnings=tuple(dict.fromkeys((*(note for image in images for note in image.warnings), *refined.warnings))),
+        refinement=refined.quality(),
+        attachments=refined.attachments(delivery.scenes),
         registration=model_relations(delivery.scenes),
         registration_limit_px=sensor.registration_limit_px,
         lineage=Lineage(
             recipe=recipe.id,
             recipe_version=recipe.version,
-            inputs=(package, *terrain.sources),
-            parameters=_parameters(delivery, images, recipe, terrain),
+            inputs=(package, *terrain.sources, *refined.sources()),
+            parameters=_parameters(delivery, images, recipe, terrain) | refined.parameters(),
             software=software_versions(),
         ),
         **_picture(recipe, [band.name for image in images for band in image.bands]),

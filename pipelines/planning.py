@@ -8,6 +8,7 @@ from configs.settings import Home
 from pipelines.drafts import cut_delivery, dem_paths, package_record, processable_scenes, scene_draft, scenes_bounds
 from pipelines.outcomes import Stop, stop_for_package
 from pipelines.packages import Ingested, reopen
+from pipelines.refinement import refined_automatically
 from pipelines.requests import SceneRequest
 from processing.chain import build_l1c
 from processing.model.errors import BadInput
@@ -53,7 +54,9 @@ def plan_scene(request: SceneRequest, ingested: Ingested, home: Home, registry: 
     except BadInput as error:
         return Stop.of(error, Outcome.HELD)
     try:
-        images = build_l1c(scenes, terrain, registry.sensors[scenes[0].sensor], recipe)
+        refined = refined_automatically(scenes, home.reference, terrain)
+        sensor = registry.sensors[scenes[0].sensor]
+        images = build_l1c(scenes, terrain, sensor, recipe, models=refined.models())
     except BadInput as error:
         return Stop.of(error, Outcome.HELD) if error.kind.startswith("dem.") else stop_for_package(error)
     draft = scene_draft(
@@ -63,6 +66,7 @@ def plan_scene(request: SceneRequest, ingested: Ingested, home: Home, registry: 
         registry=registry,
         terrain=terrain,
         package=package_record(delivery.delivery_id, ingested.sha256),
+        refined=refined,
     )
     return PlannedProduct(draft=draft, images=tuple(images))
 

@@ -1,5 +1,6 @@
 """How a scene's model is corrected: by control points, or against reference images; and what is told of it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +8,15 @@ from typing import Any
 
 from configs.settings import Home
 from processing.archive.write import published
-from processing.geometry.extent import ground_bounds, ground_sampling_m, terrain_range
+from processing.geometry.extent import Bounds, ground_bounds, ground_sampling_m, terrain_range
 from processing.geometry.refine import GroundControlPoint, Refined, RefinementReport, refine_from_gcps
 from processing.geometry.terrain import Terrain
 from processing.model.errors import BadInput
 from processing.model.lineage import InputRecord
+from processing.model.product import Attachment
 from processing.model.scene import Scene
-from processing.readers.reference import ReferenceRaster, open_references, overlapping
+from processing.model.sensor_model import SensorModel
+from processing.readers.reference import SUFFIXES, ReferenceRaster, open_reference, open_references, overlapping
 from processing.registration.match import match_scene
 from processing.registration.picture import residual_picture
 
@@ -112,7 +115,7 @@ def refined_by_references(scene: Scene, references: Sequence[ReferenceRaster], t
         As :func:`processing.registration.match.match_scene`.
     """
     assert scene.model is not None
-    near = overlapping(references, ground_bounds(scene.model, scene.shape))
+    near = overlapping(references, _seen(scene))
     if not near:
         raise BadInput(
             f"none of the {len(references)} reference images covers any of '{scene.scene_id}'",
@@ -128,6 +131,104 @@ def refined_by_references(scene: Scene, references: Sequence[ReferenceRaster], t
         sources=tuple(reference.record for reference in near if reference.name in used),
         pixel_m=_pixel_m(scene, terrain),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneRefinements:
+    """The corrections of all scenes of one acquisition, or why there are none."""
+
+    by_group: dict[str, Refinement]
+    warnings: tuple[str, ...] = ()
+
+    def models(self) -> dict[str, SensorModel]:
+        """Corrected models by group."""
+        return {group: refinement.model for group, refinement in self.by_group.items()}
+
+    def sources(self) -> tuple[InputRecord, ...]:
+        """Reference images that had a part, for the lineage."""
+        return tuple(dict.fromkeys(source for each in self.by_group.values() for source in each.sources))
+
+    def parameters(self) -> dict[str, Any]:
+        """What decides a pixel, for the lineage; nothing where nothing was corrected."""
+        corrections = {
+            group: {"model": each.report.kind, "line": list(each.model.line), "sample": list(each.model.sample)}
+            for group, each in self.by_group.items()
+        }
+        return {"refinement": corrections} if corrections else {}
+
+    def accuracy(self) -> dict[str, float]:
+        """Of the group with the smallest pixels."""
+        finest = min(self.by_group.values(), key=lambda each: each.pixel_m, default=None)
+        return {} if finest is None else finest.accuracy()
+
+    def quality(self) -> dict[str, Any]:
+        """By group, without the points."""
+        return {
+            group: {name: value for name, value in each.quality().items() if name != "points"}
+            for group, each in self.by_group.items()
+        }
+
+    def attachments(self, scenes: Sequence[Scene]) -> tuple[Attachment, ...]:
+        """Tie points and residual vectors of each group, as files of the product."""
+        files = []
+        for scene in scenes:
+            each = self.by_group.get(scene.group)
+            if each is None:
+                continue
+            report = json.dumps(each.quality(), indent=1, allow_nan=False).encode() + b"\n"
+            files += [
+                Attachment(
+                    name=f"residuals_{scene.group}.png",
+                    content=each.picture(scene),
+                    media_type="image/png",
+                    roles=("metadata", "overview"),
+                    title=f"Residual vectors of the tie points of {scene.group}",
+                ),
+                Attachment(
+                    name=f"refinement_{scene.group}.json",
+                    content=report,
+                    media_type="application/json",
+                    title=f"How the sensor model of {scene.group} was corrected",
+                ),
+            ]
+        return tuple(files)
+
+
+UNREFINED = SceneRefinements(by_group={})
+NOT_REFINED = "not refined"
+"""How a warning begins that a product goes without a correction which references promised."""
+
+
+def refined_automatically(scenes: Sequence[Scene], folder: Path, terrain: Terrain) -> SceneRefinements:
+    """Correct all scenes of an acquisition against whatever references of their ground lie in a folder.
+
+    Either all scenes or none: with one corrected and another not, their bands would lie apart. Where it does not
+    succeed, the product goes on as it is, and says so: a missing correction is no reason to hold a delivery.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+    references, warnings = [], []
+    for path in files:
+        try:
+            references.append(open_reference(path))
+        except BadInput as error:
+            warnings.append(f"{NOT_REFINED} against '{path.name}': {error.message}")
+    placed = [scene for scene in scenes if scene.model is not None]
+    near = [reference for scene in placed for reference in overlapping(references, _seen(scene))]
+    if not near:
+        return SceneRefinements(by_group={}, warnings=tuple(warnings))
+    refinements = {}
+    for scene in placed:
+        try:
+            refinements[scene.group] = refined_by_references(scene, references, terrain)
+        except BadInput as error:
+            note = f"{NOT_REFINED}: {scene.group}: {error.message} ({error.kind})"
+            return SceneRefinements(by_group={}, warnings=(*warnings, note))
+    return SceneRefinements(by_group=refinements, warnings=tuple(warnings))
+
+
+def _seen(scene: Scene) -> Bounds:
+    assert scene.model is not None
+    return ground_bounds(scene.model, scene.shape)
 
 
 def reference_rasters(names: Sequence[str], home: Home) -> tuple[ReferenceRaster, ...]:

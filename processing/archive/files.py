@@ -53,6 +53,15 @@ def write_files(
     for record in _pictures(folder, store, draft, tuple(groups), paths, tags):
         written.append(record)
         step(record.key)
+    for attached in draft.attachments:
+        (folder / attached.name).write_bytes(attached.content)
+        key = Path(attached.name).stem
+        written.append(
+            _file(
+                folder, paths, attached.name, key=key, media_type=attached.media_type, roles=attached.roles,
+                title=attached.title,
+            )
+        )  # fmt: skip
     (folder / QUALITY_REPORT).write_bytes(_json(quality_report(product)))
     written.append(
         _file(
@@ -115,6 +124,7 @@ def check_keys(draft: ProductDraft, groups: Sequence[Group]) -> None:
     """
     reserved = {"visual", "thumbnail", "quality", "zarr", "manifest"}
     keys = [band for group in groups for band in group.encodings] + [flags_key(groups, group) for group in groups]
+    keys += [Path(attached.name).stem for attached in draft.attachments]
     doubled = sorted({key for key in keys if keys.count(key) > 1 or key in reserved})
     if doubled:
         raise Defect(f"names used twice among bands and files: {doubled}", kind="archive.bands", where=draft.id)

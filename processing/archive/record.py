@@ -104,6 +104,7 @@ def quality(draft: ProductDraft, tallies: Mapping[str, GroupTally], registration
             for name, tally in tallies.items()
         },
         "warnings": warnings,
+        **({"refinement": draft.refinement} if draft.refinement else {}),
         **stated,
     }
 

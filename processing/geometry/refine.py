@@ -166,6 +166,7 @@ def refine_from_gcps(
     chosen = chosen if kind == "auto" else kind
     coefficients = fit(seen[kept], measured[kept], TERMS[chosen])
     refined = Refined(model=model, line=_triple(coefficients[:, 0]), sample=_triple(coefficients[:, 1]))
+    coefficients = np.column_stack([refined.line, refined.sample])
     left = residuals(seen, measured, coefficients)
     centre = np.concatenate([[1.0], seen[kept].mean(axis=0)]) @ coefficients
     ce90_px = ground = None
@@ -239,4 +240,5 @@ def _positions(model: SensorModel, gcps: Sequence[GroundControlPoint]) -> tuple[
 
 
 def _triple(column: Array) -> tuple[float, float, float]:
-    return float(column[0]), float(column[1]), float(column[2])
+    """Coefficients to a ten-millionth of a pixel: what one machine's last digits say differs on another."""
+    return round(float(column[0]), 7), round(float(column[1]), 12), round(float(column[2]), 12)

@@ -139,6 +139,19 @@ class Encoding(BaseModel):
     units: str = "1"
 
 
+class Attachment(BaseModel):
+    """A small finished file that a product carries besides its pixels: a report, a picture."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """Of the file; its stem is the asset's key."""
+    content: bytes
+    media_type: str
+    roles: tuple[str, ...] = ("metadata",)
+    title: str
+
+
 class ProductDraft(BaseModel):
     """All that is known of a product before its pixels are computed and archived."""
 
@@ -162,6 +175,9 @@ class ProductDraft(BaseModel):
     """What the sensor models say of how the groups' sampling grids lie to each other."""
     registration_limit_px: float | None = None
     """Bands farther apart than this are warned of, px of the product's multispectral grid."""
+    refinement: dict[str, Any] = Field(default_factory=dict)
+    """How the groups' sensor models were corrected, for the quality report."""
+    attachments: tuple[Attachment, ...] = ()
     parents: tuple[str, ...] = ()
     visual: tuple[str, ...] = ()
     """Band names of the picture for people: three (red, green, blue) or one."""

@@ -29,7 +29,8 @@ _EXACT = 8
 """Means over up to this many pixels a side are taken of full-resolution pixels. Overviews, whose pixels may lie up
 to half a pixel off, only serve what is an eighth of their resolution or coarser."""
 _BORDER_POINTS = 17
-_SUFFIXES = {".tif", ".tiff", ".jp2"}
+SUFFIXES = {".tif", ".tiff", ".jp2"}
+"""Of files that a folder of references is searched for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +154,7 @@ def open_references(paths: Sequence[Path]) -> tuple[ReferenceRaster, ...]:
     found: set[Path] = set()
     for path in paths:
         if path.is_dir():
-            found.update(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in _SUFFIXES)
+            found.update(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES)
         else:
             found.add(path)
     if not found:
