@@ -28,7 +28,9 @@ Directions = Callable[[Array, Array], tuple[Array, Array]]
 BOUND_DEG = 0.005
 """How far a fast direction may lie from the exact one: half a step of the encoding. Tested, see test_angles.py."""
 NODE_PX = 64
-"""Pixels from node to node, counted from the whole grid's corner."""
+"""Pixels from node to node of what hangs on the map, counted from the whole grid's corner."""
+_IMAGE_NODES = 33
+"""Nodes a side of what hangs on the image, from its first corner to its last."""
 _LOOK_UP_M = 1000.0
 """Height over which the line of sight is taken: the sensor's path bends nowhere below space."""
 _ELLIPSOID = Geod(ellps="WGS84")
@@ -119,12 +121,12 @@ def _cell(terrain: Terrain, x: Array, y: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AngleNodes:
-    """What is smooth, at nodes ``NODE_PX`` apart over a whole output grid. Picklable."""
+    """What is smooth: lines of sight at nodes over the whole image, the rest at nodes over the whole map. Picklable."""
 
     heights: tuple[float, float]
     """The two heights, m, at which lines of sight are held; linear between and beyond."""
     view: Array
-    """``(2, 2, rows, cols)``: by height, east and north covered a metre of climb toward the satellite."""
+    """``(2, 2, lines, samples)``: by height, east and north covered a metre of climb toward the satellite."""
     sun: Array
     """``(3, rows, cols)``: unit vector toward the sun."""
     cells: Array
@@ -134,16 +136,21 @@ class AngleNodes:
 
 
 def angle_nodes(
-    geobox: GeoBox, model: SensorModel, terrain: Terrain, heights: tuple[float, float], sun: Directions
+    geobox: GeoBox,
+    model: SensorModel,
+    image: tuple[int, int],
+    terrain: Terrain,
+    heights: tuple[float, float],
+    sun: Directions,
 ) -> AngleNodes:
-    """Nodes over an output grid.
+    """Nodes over an image and an output grid.
 
     Parameters
     ----------
     geobox
         The grid of the angle layers.
-    model, terrain
-        As the image was made with.
+    model, image, terrain
+        What the image was made with: its model, its lines and samples, the terrain.
     heights
         Lowest and highest terrain, m.
     sun
@@ -152,15 +159,16 @@ def angle_nodes(
     Raises
     ------
     BadInput
-        ``geometry.no_footprint`` when the model reaches no node.
+        ``geometry.no_footprint`` when the model maps no node of the image.
     """
     rows, cols = (-(-int(size) // NODE_PX) + 1 for size in geobox.shape)
     row, col = np.meshgrid(np.arange(rows) * float(NODE_PX), np.arange(cols) * float(NODE_PX), indexing="ij")
     lon, lat = lonlat_of_map(geobox, row, col)
     levels = (heights[0], max(heights[1], heights[0] + 100.0))
+    line, sample = np.meshgrid(*(np.linspace(0.0, size, _IMAGE_NODES) for size in image), indexing="ij")
     view = []
     for level in levels:
-        east, north, up = line_of_sight(model, lon, lat, np.full_like(lon, level))
+        east, north, up = line_of_sight(model, *model.image_to_ground(line, sample, level), level)
         view.append(_filled(np.stack([east / up, north / up])))
     toward_sun = np.stack(unit_vector(*sun(lon, lat)))
     middle = np.mean(view, axis=(0, 2, 3))
@@ -178,10 +186,10 @@ def angle_nodes(
 
 
 def _filled(values: Array) -> Array:
-    """Nodes beyond the model's reach take the nearest known one's values."""
+    """Nodes that the model cannot map take the nearest known one's values."""
     unknown = ~np.isfinite(values).all(axis=0)
     if unknown.all():
-        raise BadInput("the sensor model sees no part of this map", kind="geometry.no_footprint")
+        raise BadInput("the sensor model maps no part of the image to the ground", kind="geometry.no_footprint")
     nearest = tuple(distance_transform_edt(unknown, return_distances=False, return_indices=True))
     return np.asarray(values[(slice(None), *nearest)])
 
@@ -233,15 +241,20 @@ def angle_layers(
     line, sample = model.ground_to_image(lon, lat, np.where(void, sum(nodes.heights) / 2, height))
     seen = (line >= 0) & (line < image[0]) & (sample >= 0) & (sample < image[1])
     up = (height - nodes.heights[0]) / (nodes.heights[1] - nodes.heights[0])
-    low, high = _between(nodes.view[0], row, col), _between(nodes.view[1], row, col)
+    at_image = tuple(
+        np.clip(np.nan_to_num(axis), 0.0, size) / size * (_IMAGE_NODES - 1)
+        for axis, size in zip((line, sample), image, strict=True)
+    )
+    low, high = (_between(level, *at_image) for level in nodes.view)
     view = low * (1.0 - up) + high * up
-    sun = _between(nodes.sun, row, col)
+    at_map = row / NODE_PX, col / NODE_PX
+    sun = _between(nodes.sun, *at_map)
     layers = np.empty((5, *lon.shape), dtype=np.float32)
     view_zenith, view_azimuth = zenith_azimuth(view[0], view[1], np.ones_like(lon))
     sun_zenith, sun_azimuth = zenith_azimuth(sun[0], sun[1], sun[2])
     layers[0], layers[1] = view_zenith, _near(view_azimuth, nodes.azimuths[0])
     layers[2], layers[3] = sun_zenith, _near(sun_azimuth, nodes.azimuths[1])
-    layers[4] = _incidence(terrain, _cell(terrain, x, y), _between(nodes.cells, row, col), sun)
+    layers[4] = _incidence(terrain, _cell(terrain, x, y), _between(nodes.cells, *at_map), sun)
     layers[:, ~seen | void] = np.nan
     return layers, void & seen
 
@@ -250,9 +263,8 @@ def _near(azimuth: Array, middle: float) -> Array:
     return middle + (azimuth - middle + 180.0) % 360.0 - 180.0
 
 
-def _between(values: Array, row: Array, col: Array) -> Array:
-    """Bilinear between nodes, at pixel positions."""
-    at_row, at_col = row / NODE_PX, col / NODE_PX
+def _between(values: Array, at_row: Array, at_col: Array) -> Array:
+    """Bilinear between nodes, at positions counted in nodes."""
     i = np.minimum(at_row.astype(np.intp), values.shape[-2] - 2)
     j = np.minimum(at_col.astype(np.intp), values.shape[-1] - 2)
     v, u = at_row - i, at_col - j

@@ -68,7 +68,7 @@ def angle_image(scene: Scene, terrain: Terrain, plan: OrthoPlan, sun: Directions
     if scene.model is None:
         raise BadInput(f"scene '{scene.scene_id}' has no sensor model", kind="geometry.no_model")
     geobox = coarser(plan.geobox, terrain)
-    nodes = angle_nodes(geobox, scene.model, terrain, plan.heights, sun)
+    nodes = angle_nodes(geobox, scene.model, scene.shape, terrain, plan.heights, sun)
     job = _Job(geobox=geobox, nodes=nodes, model=scene.model, image=scene.shape)
     token = tokenize(
         _VERSION, str(geobox.crs), tuple(geobox.affine)[:6], tuple(geobox.shape), terrain, scene.model, scene.shape,

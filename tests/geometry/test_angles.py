@@ -95,7 +95,7 @@ def test_fast_layers_are_the_exact_ones(lon: float, lat: float, crs: str) -> Non
     if crs != "EPSG:4326":
         terrain = in_metres(terrain, crs)
     plan = plan_ortho(scene_of_pixels(coordinate_pixels(SHAPE), model), terrain, resolution_m=25.0, snap="pixel")
-    nodes = angle_nodes(plan.geobox, model, terrain, plan.heights, sun_at)
+    nodes = angle_nodes(plan.geobox, model, SHAPE, terrain, plan.heights, sun_at)
     rows = plan.geobox.shape[0]
     layers, void = angle_layers(nodes, plan.geobox, (0, rows), model, terrain, SHAPE)
     assert not void.any()
@@ -145,7 +145,7 @@ def test_incidence_on_a_slope_of_known_tilt(slope_deg: float, faces: float) -> N
     box = GeoBox((20, 20), Affine(30.0, 0, x - 300, 0, -30.0, y + 300), "EPSG:32643")
     model = tilted_rpc((200, 200), lon=75.0, lat=43.1, tilt_deg=1.0, gsd_m=30.0)
     layers, _ = angle_layers(
-        angle_nodes(box, model, terrain, terrain.extremes, sun_at), box, (0, 20), model, terrain, (200, 200)
+        angle_nodes(box, model, (200, 200), terrain, terrain.extremes, sun_at), box, (0, 20), model, terrain, (200, 200)
     )
     zenith, azimuth = (np.radians(float(angle)) for angle in sun_at(np.array(75.0), np.array(43.1)))
     tilt = np.radians(slope_deg)
@@ -158,7 +158,7 @@ def test_azimuths_around_north_do_not_jump() -> None:
     model = tilted_rpc(SHAPE, heading_deg=-90.0, tilt_deg=12.0, gsd_m=10.0)
     plan = plan_ortho(scene_of_pixels(coordinate_pixels(SHAPE), model), hills(), resolution_m=40.0, snap="pixel")
     nodes = angle_nodes(
-        plan.geobox, model, hills(), plan.heights, lambda lon, lat: (lon * 0 + 40.0, (lon - 75.3) * 50.0 % 360)
+        plan.geobox, model, SHAPE, hills(), plan.heights, lambda lon, lat: (lon * 0 + 40.0, (lon - 75.3) * 50.0 % 360)
     )
     layers, _ = angle_layers(nodes, plan.geobox, (0, plan.geobox.shape[0]), model, hills(), SHAPE)
     for layer in (1, 3):
@@ -195,6 +195,17 @@ def test_the_stage_is_lazy_and_its_flags_say_what_is_missing(no_compute: None) -
     assert not np.isfinite(pixels[0][(qa & Qa.NO_TERRAIN) != 0]).any()
     with pytest.raises(BadInput):
         angle_image(scene.but(model=None), terrain, plan, sun_at)
+
+
+def test_a_small_image_on_a_wide_map_has_its_angles() -> None:
+    """A lattice's nodes on the map may all lie beyond a small image: its lines of sight hang on the image itself."""
+    shape = (60, 50)
+    scene = scene_of_pixels(coordinate_pixels(shape), tilted_rpc(shape, gsd_m=4.0))
+    image = angle_image(scene, hills(), plan_ortho(scene, hills(), resolution_m=4.0), sun_at)
+    with dask.config.set(scheduler="synchronous"):
+        zenith = image.pixels.data[0].compute()
+    assert np.isfinite(zenith).any()
+    assert np.nanmean(zenith) == pytest.approx(20.0, abs=0.15)
 
 
 def test_pixels_are_whole_parts_of_shards() -> None:
