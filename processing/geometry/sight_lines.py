@@ -18,6 +18,8 @@ Directions = Callable[[Array, Array], tuple[Array, Array]]
 
 _NODES = 17
 """Nodes a side. Over 2 degrees of latitude a metre's width in cells changes by 4 %: linear to 1e-4 between nodes."""
+_FINER = 16
+"""Parts of a node's distance in which a model is asked: an image may be smaller than that distance."""
 _LOOK_UP_M = 1000.0
 """Height over which the sensor's line of sight is taken."""
 _LOWEST_SUN_DEG = 88.0
@@ -53,14 +55,15 @@ class SightLines:
 def toward_satellite(terrain: Terrain, model: SensorModel) -> SightLines:
     """Lines toward the satellite: where a sensor sees the same pixel at a greater height.
 
-    Nodes that the model does not reach take the direction of the nearest one that it does.
+    Nodes that the model does not reach take the direction of the nearest place that it does.
 
     Raises
     ------
     BadInput
         ``geometry.no_footprint`` when the model reaches none of the terrain.
     """
-    row, col, lon, lat, height = _nodes(terrain)
+    row, col, lon, lat = _nodes(terrain, (_NODES - 1) * _FINER + 1)
+    height = sum(terrain.extremes) / 2
     line, sample = model.ground_to_image(lon, lat, height)
     up_lon, up_lat = model.image_to_ground(line, sample, height + _LOOK_UP_M)
     known = np.isfinite(up_lon) & np.isfinite(up_lat)
@@ -68,7 +71,8 @@ def toward_satellite(terrain: Terrain, model: SensorModel) -> SightLines:
         raise BadInput("the sensor model sees no part of this terrain", kind="geometry.no_footprint")
     nearest = tuple(distance_transform_edt(~known, return_distances=False, return_indices=True))
     packed = _per_metre(terrain, (row, col), (lon, lat), (up_lon, up_lat), _LOOK_UP_M)
-    return SightLines(grid_shape=terrain.heights.shape, packed=np.ascontiguousarray(packed[(slice(None), *nearest)]))
+    nodes = packed[(slice(None), *nearest)][:, ::_FINER, ::_FINER]
+    return SightLines(grid_shape=terrain.heights.shape, packed=np.ascontiguousarray(nodes))
 
 
 def toward_sun(terrain: Terrain, sun: Directions) -> SightLines:
@@ -86,7 +90,7 @@ def toward_sun(terrain: Terrain, sun: Directions) -> SightLines:
     BadInput
         ``geometry.night`` when the sun is below the horizon everywhere.
     """
-    row, col, lon, lat, _ = _nodes(terrain)
+    row, col, lon, lat = _nodes(terrain, _NODES)
     zenith, azimuth = sun(lon, lat)
     if not zenith.min() < 90.0:  # NaN fails too
         raise BadInput("the sun stands below the horizon: there are no shadows at night", kind="geometry.night")
@@ -96,13 +100,11 @@ def toward_sun(terrain: Terrain, sun: Directions) -> SightLines:
     return SightLines(grid_shape=terrain.heights.shape, packed=np.ascontiguousarray(packed))
 
 
-def _nodes(terrain: Terrain) -> tuple[Array, Array, Array, Array, float]:
-    """Rows, columns, lon, lat of the lattice's nodes, and a height in the middle of the terrain."""
+def _nodes(terrain: Terrain, count: int) -> tuple[Array, Array, Array, Array]:
+    """Rows, columns, lon, lat of so many places a side, from the terrain's first corner to its last."""
     rows, cols = terrain.heights.shape
-    row, col = np.meshgrid(np.linspace(0.0, rows, _NODES), np.linspace(0.0, cols, _NODES), indexing="ij")
-    lon, lat = terrain.lonlat_of_cells(row, col)
-    low, high = terrain.extremes
-    return row, col, lon, lat, (low + high) / 2
+    row, col = np.meshgrid(np.linspace(0.0, rows, count), np.linspace(0.0, cols, count), indexing="ij")
+    return row, col, *terrain.lonlat_of_cells(row, col)
 
 
 def _per_metre(

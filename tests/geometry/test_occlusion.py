@@ -185,6 +185,8 @@ def test_lines_toward_the_satellite_follow_the_model() -> None:
     np.testing.assert_allclose([to_cell[1] - 96.5, to_cell[0] - 96.5], [1000 * down, 1000 * right], rtol=1e-3)
     far = toward_satellite(hills(lon=75.4, half_deg=0.3, pitch_deg=0.003), model)
     assert np.isfinite(far.packed).all()  # beyond the model's reach the nearest direction holds
+    small = toward_satellite(hills(half_deg=0.3, pitch_deg=0.003), tilted_rpc((60, 50), gsd_m=4.0))
+    np.testing.assert_allclose(small.packed[2], np.tan(np.radians(20.0)), rtol=1e-2)
     with pytest.raises(BadInput) as refused:
         toward_satellite(hills(lon=80.0), model)
     assert refused.value.kind == "geometry.no_footprint"
