@@ -9,14 +9,14 @@ import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
 from processing.geometry.lattice import Lattice, Nodes, lattice_nodes
-from processing.geometry.layered import map_window
+from processing.geometry.layered import ground_of, map_window
 from processing.geometry.mapping import Mapping
 from processing.geometry.occlusion import Visibility
 from processing.geometry.plan import OrthoBlock, Window, enclosing
 from processing.geometry.resample import any_tap
 from processing.geometry.tap_kernel import resample_tile
 from processing.geometry.terrain import Heights, Terrain
-from processing.geometry.tile_kernel import calibrate_tile, interleave, negative_clearance, reach_of_tile
+from processing.geometry.tile_kernel import Figures, calibrate_tile, interleave, negative_clearance, reach_of_tile
 from processing.model.calibration import Calibration
 from processing.model.errors import Defect
 from processing.model.image import Tile
@@ -90,7 +90,7 @@ class OrthoBlocks:
                         kind="geometry.plan",
                     )
                 if self.visibility is not None:
-                    hidden = _hidden(job, nodes, tile, self.visibility)
+                    hidden = _hidden(job, self.terrain, nodes, tile, self.visibility)
                     # Ground that the image does not show is not hidden in it.
                     hidden[(bits & np.uint16(Qa.NODATA)) != 0] = 0
                     bits |= hidden
@@ -172,9 +172,7 @@ def _tile(
         line,
         sample,
         job.image,
-        np.array(calibration.gains),
-        np.array(calibration.offsets),
-        np.array(calibration.illumination),
+        Figures(np.array(calibration.gains), np.array(calibration.offsets), np.array(calibration.illumination)),
         bits.reshape(-1),
         int(Qa.NODATA),
     )
@@ -183,20 +181,15 @@ def _tile(
     return values.reshape(job.bands, *shape), bits, missed
 
 
-def _hidden(job: OrthoJob, nodes: Nodes, tile: Window, visibility: Visibility) -> npt.NDArray[np.uint16]:
+def _hidden(
+    job: OrthoJob, terrain: Terrain, nodes: Nodes, tile: Window, visibility: Visibility
+) -> npt.NDArray[np.uint16]:
     """OCCLUDED and TERRAIN_SHADOW of a tile's pixels."""
     bits = np.zeros(tile.shape, dtype=np.uint16)
     for clearance, flag in ((visibility.view, Qa.OCCLUDED), (visibility.sun, Qa.TERRAIN_SHADOW)):
         if clearance is not None and _may_hide(nodes, job.lattice, tile, clearance):
             hidden = np.empty(tile.shape, dtype=np.bool_)
-            negative_clearance(
-                nodes.values,
-                (nodes.row0, nodes.col0),
-                job.lattice.step,
-                clearance,
-                (tile.row0, tile.col0),
-                hidden,
-            )
+            negative_clearance(ground_of(nodes, job.lattice, terrain), clearance, (tile.row0, tile.col0), hidden)
             bits[hidden] |= np.uint16(flag)
     return bits
 

@@ -7,7 +7,7 @@ from odc.geo.geobox import GeoBox
 from processing.geometry.lattice import Lattice, Nodes
 from processing.geometry.mapping import Mapping, map_points
 from processing.geometry.terrain import Terrain
-from processing.geometry.tile_kernel import map_tile, sort_out_tile
+from processing.geometry.tile_kernel import Ground, map_tile, sort_out_tile
 from processing.model.sensor_model import SensorModel
 
 Array = npt.NDArray[np.float64]
@@ -40,14 +40,14 @@ def map_window(
     """
     shape = (rows[1] - rows[0], cols[1] - cols[0])
     line, sample = np.empty(shape), np.empty(shape)
-    place = (nodes.values, (nodes.row0, nodes.col0), lattice.step, (lattice.middle_m, lattice.reach_m), terrain.heights)
+    ground = ground_of(nodes, lattice, terrain)
     corner = (rows[0], cols[0])
-    odd = map_tile(*place, corner, line, sample)
+    odd = map_tile(ground, corner, line, sample)
     void = np.zeros(shape, dtype=np.bool_)
     again = _broken_cells(nodes, lattice, rows, cols)
     if any(odd):
         beyond = np.empty(shape, dtype=np.bool_)
-        sort_out_tile(*place, corner, image, void, beyond)
+        sort_out_tile(ground, corner, image, void, beyond)
         again |= beyond
     if again.any():
         row, col = np.nonzero(again)
@@ -55,6 +55,17 @@ def map_window(
         exact = map_points(geobox, at_row, at_col, model, terrain, image, lattice.middle_m)
         line[again], sample[again], void[again] = exact.line, exact.sample, exact.void
     return Mapping(line=line, sample=sample, void=void)
+
+
+def ground_of(nodes: Nodes, lattice: Lattice, terrain: Terrain) -> Ground:
+    """Lattice and terrain as the kernels take them."""
+    return Ground(
+        nodes=nodes.values,
+        first_node=(nodes.row0, nodes.col0),
+        step=lattice.step,
+        layers=(lattice.middle_m, lattice.reach_m),
+        heights=terrain.heights,
+    )
 
 
 def _broken_cells(

@@ -5,6 +5,8 @@ on which others come along. Where a tap has no value its result is NaN, and the 
 which path a point takes depends on its own taps alone, never on how the output is cut.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit, uint64
@@ -19,6 +21,14 @@ would shout: the nearest pixel's value is taken. A straight edge leaves 0.5, a c
 _CHUNK = 256
 """Points whose weights are prepared together: they stay in the nearest cache."""
 _ZERO = np.float32(0.0)
+
+
+class Kernel(NamedTuple):
+    """A resampling kernel, and how much it is widened along each axis."""
+
+    taps: int
+    line_factor: float
+    sample_factor: float
 
 
 @njit(nogil=True, cache=True)
@@ -160,8 +170,7 @@ def _whole_kernels(
     row: int,
     bands: int,
     bases: Whole,
-    down: Pixels,
-    across: Pixels,
+    weights: tuple[Pixels, Pixels],
     taps: int,
     result: Pixels,
     at: int,
@@ -170,6 +179,7 @@ def _whole_kernels(
 
     Of a point with a tap that has no value, some band becomes NaN.
     """
+    down, across = weights
     step = uint64(bands)
     stride = uint64(row)
     for point in range(bases.size):
@@ -206,23 +216,23 @@ def _careful(
     source: Pixels,
     origin: tuple[int, int],
     image: tuple[int, int],
-    line: float,
-    sample: float,
-    taps: int,
-    factor: tuple[float, float],
+    position: tuple[float, float],
+    kernel: Kernel,
     weights: tuple[Array, Array],
     result: Pixels,
     at: int,
 ) -> int:
     """All bands of one point in float64, taps without a value left out; 1 if a tap is in the image but not here."""
-    top, rows = _taps_at(line, taps, factor[0], image[0], weights[0])
-    left, cols = _taps_at(sample, taps, factor[1], image[1], weights[1])
+    line, sample = position
+    taps, line_factor, sample_factor = kernel
+    top, rows = _taps_at(line, taps, line_factor, image[0], weights[0])
+    left, cols = _taps_at(sample, taps, sample_factor, image[1], weights[1])
     top -= origin[0]
     left -= origin[1]
     if top < 0 or left < 0 or top + rows > source.shape[0] or left + cols > source.shape[1]:
         result[:, at] = np.nan
         return 1
-    least = LEAST_WEIGHT * _full_weight(line, taps, factor[0]) * _full_weight(sample, taps, factor[1])
+    least = LEAST_WEIGHT * _full_weight(line, taps, line_factor) * _full_weight(sample, taps, sample_factor)
     for band in range(source.shape[2]):
         nearest = source[int(line) - origin[0], int(sample) - origin[1], band]
         if np.isnan(nearest):
@@ -258,9 +268,10 @@ def resample_tile(
     """
     lines, samples, bands = source.shape
     flat = source.reshape(-1)
-    factor = (max(scale[0], 1.0), max(scale[1], 1.0))
-    fast = taps > 1 and max(factor) == 1.0
-    size = int(np.ceil(max(taps, 6) * max(factor))) + 2
+    kernel = Kernel(taps, max(scale[0], 1.0), max(scale[1], 1.0))
+    widest = max(kernel.line_factor, kernel.sample_factor)
+    fast = taps > 1 and widest == 1.0
+    size = int(np.ceil(max(taps, 6) * widest)) + 2
     weights = (np.empty(size), np.empty(size))
     bases = np.empty(_CHUNK, dtype=np.int64)
     rows = np.empty(_CHUNK, dtype=np.int64)
@@ -281,7 +292,7 @@ def resample_tile(
                     and 0 <= cols[point] <= samples - taps
                 )
                 bases[point] = (rows[point] * samples + cols[point]) * bands if whole else -1
-            _whole_kernels(flat, samples * bands, bands, bases[:count], down, across, taps, result, start)
+            _whole_kernels(flat, samples * bands, bands, bases[:count], (down, across), taps, result, start)
         else:
             bases[:] = -1
         for point in range(count):
@@ -302,5 +313,5 @@ def resample_tile(
                     result[:, at] = np.nan
                     missed += 1
             else:
-                missed += _careful(source, origin, image, line[at], sample[at], taps, factor, weights, result, at)
+                missed += _careful(source, origin, image, (line[at], sample[at]), kernel, weights, result, at)
     return missed

@@ -1,5 +1,7 @@
 """Compiled: image positions of a tile of output pixels from lattice nodes, the terrain sampled at every pixel."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from numba import int32, njit, uint64
@@ -14,13 +16,32 @@ _CHUNK = 1024
 """Points calibrated together: they stay in the nearest cache."""
 
 
+class Ground(NamedTuple):
+    """What positions are made from: the lattice around a block, and the terrain."""
+
+    nodes: Array
+    """As :attr:`processing.geometry.lattice.Nodes.values`."""
+    first_node: tuple[int, int]
+    """Row and column of the first node, in steps from the grid's first pixel."""
+    step: int
+    """Output pixels between nodes."""
+    layers: tuple[float, float]
+    """Height of the middle layer, and from there to the outer ones, m."""
+    heights: Heights
+    """Terrain, m above the ellipsoid, NaN void."""
+
+
+class Figures(NamedTuple):
+    """A calibration as arrays, see :class:`processing.model.calibration.Calibration`."""
+
+    gains: Array
+    offsets: Array
+    illumination: Array
+
+
 @njit(nogil=True, cache=True)
 def map_tile(
-    nodes: Array,
-    first_node: tuple[int, int],
-    step: int,
-    layers: tuple[float, float],
-    heights: Heights,
+    ground: Ground,
     first_pixel: tuple[int, int],
     line: Array,
     sample: Array,
@@ -29,16 +50,8 @@ def map_tile(
 
     Parameters
     ----------
-    nodes
-        As :attr:`processing.geometry.lattice.Nodes.values`.
-    first_node
-        Row and column of the first node, in steps from the grid's first pixel.
-    step
-        Output pixels between nodes.
-    layers
-        Height of the middle layer, and from there to the outer ones, m.
-    heights
-        Terrain, m above the ellipsoid, NaN void.
+    ground
+        Lattice and terrain.
     first_pixel
         Row and column of the tile's first pixel in the grid.
     line, sample
@@ -49,6 +62,7 @@ def map_tile(
     void, beyond
         Pixels without terrain; pixels whose terrain lies beyond the layers (their positions are extrapolated).
     """
+    nodes, first_node, step, layers, heights = ground
     rows, cols = line.shape
     left = np.empty(8)
     slope = np.empty(8)
@@ -174,11 +188,7 @@ def _map_any_part(
 
 @njit(nogil=True, cache=True)
 def sort_out_tile(
-    nodes: Array,
-    first_node: tuple[int, int],
-    step: int,
-    layers: tuple[float, float],
-    heights: Heights,
+    ground: Ground,
     first_pixel: tuple[int, int],
     image: tuple[int, int],
     void: Mask,
@@ -192,23 +202,20 @@ def sort_out_tile(
     for row in range(void.shape[0]):
         for col in range(void.shape[1]):
             pixel = (first_pixel[0] + row, first_pixel[1] + col)
-            height = bilinear_point(
-                heights,
-                value_at(nodes, first_node, step, pixel, 6),
-                value_at(nodes, first_node, step, pixel, 7),
-            )
+            height = bilinear_point(ground.heights, value_at(ground, pixel, 6), value_at(ground, pixel, 7))
             void[row, col] = beyond[row, col] = False
             if np.isnan(height):
-                line = value_at(nodes, first_node, step, pixel, 0)
-                sample = value_at(nodes, first_node, step, pixel, 3)
+                line = value_at(ground, pixel, 0)
+                sample = value_at(ground, pixel, 3)
                 void[row, col] = 0.0 <= line < image[0] and 0.0 <= sample < image[1]
             else:
-                beyond[row, col] = not abs((height - layers[0]) * (1.0 / layers[1])) <= 1.0
+                beyond[row, col] = not abs((height - ground.layers[0]) * (1.0 / ground.layers[1])) <= 1.0
 
 
 @njit(nogil=True, cache=True)
-def value_at(nodes: Array, first_node: tuple[int, int], step: int, pixel: tuple[int, int], value: int) -> float:
+def value_at(ground: Ground, pixel: tuple[int, int], value: int) -> float:
     """One node value, interpolated at a pixel's centre exactly as :func:`map_tile` does."""
+    nodes, first_node, step = ground.nodes, ground.first_node, ground.step
     node_row = pixel[0] // step
     node_col = pixel[1] // step
     down = (pixel[0] - node_row * step + 0.5) * (1.0 / step)
@@ -224,9 +231,7 @@ def value_at(nodes: Array, first_node: tuple[int, int], step: int, pixel: tuple[
 
 @njit(nogil=True, cache=True)
 def negative_clearance(
-    nodes: Array,
-    first_node: tuple[int, int],
-    step: int,
+    ground: Ground,
     clearance: Heights,
     first_pixel: tuple[int, int],
     hidden: Mask,
@@ -235,8 +240,8 @@ def negative_clearance(
     for row in range(hidden.shape[0]):
         for col in range(hidden.shape[1]):
             pixel = (first_pixel[0] + row, first_pixel[1] + col)
-            down = value_at(nodes, first_node, step, pixel, 6)
-            across = value_at(nodes, first_node, step, pixel, 7)
+            down = value_at(ground, pixel, 6)
+            across = value_at(ground, pixel, 7)
             hidden[row, col] = bilinear_point(clearance, down, across) < 0.0
 
 
@@ -275,9 +280,7 @@ def calibrate_tile(
     line: Array,
     sample: Array,
     image: tuple[int, int],
-    gains: Array,
-    offsets: Array,
-    illumination: Array,
+    figures: Figures,
     absent: npt.NDArray[np.uint16],
     bit: int,
 ) -> None:
@@ -285,6 +288,7 @@ def calibrate_tile(
 
     As :class:`processing.model.calibration.Calibration` says, the illumination bilinear at each point's position.
     """
+    gains, offsets, illumination = figures
     rows = illumination.shape[0] - 1
     cols = illumination.shape[1] - 1
     factor = np.full(_CHUNK, 1.0 / illumination[0, 0])
