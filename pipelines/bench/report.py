@@ -72,6 +72,10 @@ def describe(result: OrthoBench) -> str:
     for setting in result.settings:
         lines += [f"**{setting.name.capitalize()}**, {setting.shape[1]:,} x {setting.shape[0]:,} output px", ""]
         lines += [*_table(result, setting), ""]
+    for tool in result.tools:
+        failure = result.accuracy_of(tool.key).failure
+        if tool.version and failure is not None:
+            lines += [f"Where {tool.label} looked could not be measured: {_one_line(failure)}.", ""]
     notes = [f"{tool.label}: {tool.note}" for tool in result.tools if tool.version]
     versions = dict.fromkeys(tool.version for tool in result.tools if tool.version)
     lines += [f"{'; '.join(notes)}.", "", f"{', '.join(versions)}.", ""]
@@ -116,10 +120,14 @@ def _table(result: OrthoBench, setting: Setting) -> list[str]:
     return ["| " + " | ".join(row) + " |" for row in rows]
 
 
+def _one_line(words: str) -> str:
+    """Without what would break a table: a tool's last words may hold anything."""
+    return " ".join(words.split()).replace("|", "/")
+
+
 def _speeds(row: Measured, qyran: Measured) -> tuple[str, ...]:
     if not row.done:
-        # Newlines and bars of a tool's last words would break the table.
-        return (" ".join((row.failure or "not run").split()).replace("|", "/"), *(["-"] * 5))
+        return (_one_line(row.failure or "not run"), *(["-"] * 5))
     speed = row.throughput
     ratio = "1"
     if row.tool != QYRAN:
