@@ -7,15 +7,21 @@ Run as ``python -m pipelines.warm``. A scene of 64 pixels goes through simulator
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from configs.registry import load_registry
 from pipelines.drafts import scenes_bounds
+from processing.archive.export import export_ortho
 from processing.chain import build_l1c
+from processing.geometry.tile_kernel import interleave
 from processing.kernel_cache import drop_old_kernels
 from processing.readers.dem import open_terrain
 from processing.readers.find import open_delivery
 from processing.testing.simulate import simulate
 
 SENSORS = ("kazeosat-1-naomi", "kazeosat-2-keis")
+DELIVERED_TYPES = ("uint8", "uint16", "int16", "float32")
+"""Of pixels: one kernel each."""
 
 
 def warm_kernels() -> None:
@@ -27,8 +33,15 @@ def warm_kernels() -> None:
             simulated = simulate(Path(folder) / sensor, sensor=sensor, size=64)
             scenes = open_delivery(simulated.packages[0], sensors=registry.sensors).scenes
             terrain = open_terrain(simulated.dem, bounds=scenes_bounds(scenes))
-            for image in build_l1c(scenes, terrain, registry.sensors[sensor], registry.recipes["l1c"], shard_px=500):
+            for image in build_l1c(scenes, terrain, registry.sensors[sensor], registry.recipes["l1c"]):
                 image.pixels.data.compute()
+                export_ortho([image], Path(folder) / f"{sensor}-{image.group}.zarr")
+            for rigorous in (scene.rigorous for scene in scenes if scene.rigorous is not None):
+                rigorous.ground_to_image(*rigorous.image_to_ground(32.0, 32.0, 1000.0), 1000.0)
+    for dtype in DELIVERED_TYPES:
+        # A window of a larger image: its rows do not lie one behind the other.
+        window = np.zeros((1, 9, 9), dtype=dtype)[:, 1:8, 1:8]
+        interleave(window, 0.0, 9.0, np.empty((7, 7, 1), dtype=np.float32))
 
 
 if __name__ == "__main__":
