@@ -19,12 +19,13 @@ from pyproj import CRS
 from processing.geometry.extent import ground_sampling_m, image_border, map_bounds, terrain_range, utm_crs
 from processing.geometry.mapping import lonlat_of_map
 from processing.geometry.refine import Refined
-from processing.geometry.refine_fit import TERMS, supported
+from processing.geometry.refine_fit import TERMS
 from processing.geometry.terrain import Terrain
 from processing.model.errors import BadInput
 from processing.model.scene import Scene
 from processing.model.sensor_model import SensorModel
 from processing.registration.correlate import edges, phase_shift
+from processing.registration.network import Tie, solved
 from processing.registration.predict import GreyScene, closed, predict
 from processing.registration.reject import consistent
 
@@ -38,11 +39,6 @@ _REACH_PX = 20.0
 _BLUR_PX = 1.0
 _LEAST_RATIO = 1.2
 _AGREE_PX = 1.0
-_HUBER = 1.345
-_RADIAL_MEDIAN = 1.1774
-_DATUM = 1e3
-"""Weight of the condition that the corrections of a free network cancel on the ground. Scenes see a common shift almost
-alike; the hundredth by which they do not must not decide where the block lies (measured: by a metre)."""
 _STEP_M = 1.0
 
 
@@ -71,20 +67,6 @@ class BlockReport:
     pairs: tuple[PairAgreement, ...]
     shifts_px: dict[str, tuple[float, float]]
     """Correction (line, sample) at the centre of each scene."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tie:
-    """Displacements between two scenes: at ground points, east and north in m, and where each scene sees them."""
-
-    scenes: tuple[str, str]
-    displacement: Array
-    """``(points, 2)``: what the first shows at a place, the second shows so far off."""
-    position: tuple[Array, Array]
-    """``(points, 2)`` line, sample in either scene."""
-    inverse: tuple[Array, Array]
-    """``(points, 2, 2)``: metres east and north a pixel along line and sample, for either scene."""
-    tried: int
 
 
 def adjust_block(
@@ -124,7 +106,7 @@ def adjust_block(
         ties = _ties(scenes, models, terrain)
         _refuse_apart(scenes, ties)
         before = before or {tie.scenes: float(np.hypot(*np.median(tie.displacement, axis=0))) for tie in ties}
-        for name, coefficients in _solved(scenes, ties, kind, anchored).items():
+        for name, coefficients in solved(scenes, ties, kind, anchored).items():
             step = np.eye(3)
             step[:, 1:] += coefficients
             total[name] = total[name] @ step
@@ -168,7 +150,7 @@ def _at_centre(total: Array, shape: tuple[int, int]) -> tuple[float, float]:
     return float(moved[1]), float(moved[2])
 
 
-def _ties(scenes: Mapping[str, Scene], models: Mapping[str, SensorModel], terrain: Terrain) -> list[_Tie]:
+def _ties(scenes: Mapping[str, Scene], models: Mapping[str, SensorModel], terrain: Terrain) -> list[Tie]:
     """Displacements between all pairs that overlap, blunders left out."""
     images = {name: GreyScene.of(scene) for name, scene in scenes.items()}
     bounds = {name: _map_bounds(scenes[name], models[name], terrain) for name in scenes}
@@ -216,7 +198,7 @@ def _measured(
     models: Mapping[str, SensorModel],
     terrain: Terrain,
     grids: list[GeoBox],
-) -> _Tie | None:
+) -> Tie | None:
     """Displacements between two scenes in patches that both see whole."""
     found, where, tried = [], [], 0
     for grid in grids:
@@ -237,7 +219,7 @@ def _measured(
     kept &= np.isfinite(seen[0][0]).all(axis=1) & np.isfinite(seen[1][0]).all(axis=1)
     if kept.sum() < LEAST_POINTS:
         return None
-    return _Tie(
+    return Tie(
         scenes=pair,
         displacement=displacement[kept],
         position=(seen[0][0][kept], seen[1][0][kept]),
@@ -259,7 +241,7 @@ def _seen(model: SensorModel, lonlat: Array, terrain: Terrain) -> tuple[Array, A
     return at, np.linalg.inv(forward)
 
 
-def _refuse_apart(scenes: Mapping[str, Scene], ties: list[_Tie]) -> None:
+def _refuse_apart(scenes: Mapping[str, Scene], ties: list[Tie]) -> None:
     """Every scene must hang together with the first."""
     together = {next(iter(scenes))}
     for _ in scenes:
@@ -272,88 +254,7 @@ def _refuse_apart(scenes: Mapping[str, Scene], ties: list[_Tie]) -> None:
         )
 
 
-def _solved(scenes: Mapping[str, Scene], ties: list[_Tie], kind: str, anchored: Collection[str]) -> dict[str, Array]:
-    """Coefficients ``(3, 2)`` of each scene's correction: joint least squares with Huber's weights."""
-    terms = TERMS[kind]
-    free = [name for name in scenes if name not in anchored]
-    column = {name: 2 * terms * index for index, name in enumerate(free)}
-    _refuse_unsupported(scenes, ties, kind, free)
-    blocks, right = [], []
-    for tie in ties:
-        rows = np.zeros((len(tie.displacement), 2, 2 * terms * len(free)))
-        for side, sign in ((0, -1.0), (1, 1.0)):
-            name = tie.scenes[side]
-            if name in column:
-                basis = _basis(tie.position[side], scenes[name].shape)[:, :terms]
-                part = sign * np.einsum("pij,pt->pijt", tie.inverse[side], basis)
-                rows[:, :, column[name] : column[name] + 2 * terms] = part.reshape(len(basis), 2, -1)
-        blocks.append(rows)
-        right.append(tie.displacement)
-    datum = _datum(ties, column, terms) if len(free) == len(scenes) else np.zeros((0, 2 * terms * len(free)))
-    solution = _least_squares(np.concatenate(blocks), np.concatenate(right), datum)
-    return {
-        name: _coefficients(solution[at : at + 2 * terms].reshape(2, terms).T, scenes[name].shape)
-        for name, at in column.items()
-    }
-
-
-def _refuse_unsupported(scenes: Mapping[str, Scene], ties: list[_Tie], kind: str, free: list[str]) -> None:
-    for name in free:
-        seen = np.concatenate([tie.position[tie.scenes.index(name)] for tie in ties if name in tie.scenes])
-        if kind not in supported(seen, scenes[name].shape):
-            raise BadInput(
-                f"the ground that '{name}' shares with other scenes does not support the correction '{kind}'",
-                kind="block.too_few",
-                remedy="Correct by a shift.",
-            )
-
-
-def _basis(position: Array, shape: tuple[int, int]) -> Array:
-    """Constant, line and sample, the latter two from -1 to 1 over the image: unknowns of one order of size."""
-    return np.column_stack([np.ones(len(position)), 2 * position / np.array(shape) - 1])
-
-
-def _coefficients(solution: Array, shape: tuple[int, int]) -> Array:
-    """From the scaled basis back to lines and samples."""
-    coefficients = np.zeros((3, 2))
-    coefficients[: len(solution)] = solution
-    coefficients[1:] *= 2 / np.array(shape)[:, None]
-    coefficients[0] -= np.array(shape) / 2 @ coefficients[1:]
-    return coefficients
-
-
-def _datum(ties: list[_Tie], column: Mapping[str, int], terms: int) -> Array:
-    """Rows that let each term's corrections cancel over all scenes, east and north."""
-    rows = np.zeros((terms, 2, 2 * terms * len(column)))
-    for name, at in column.items():
-        inverse = np.concatenate([tie.inverse[tie.scenes.index(name)] for tie in ties if name in tie.scenes]).mean(
-            axis=0
-        )
-        for term in range(terms):
-            # Unknowns of a scene run over its line's terms, then its sample's.
-            rows[term, :, [at + term, at + terms + term]] = _DATUM * inverse.T
-    return rows.reshape(2 * terms, -1)
-
-
-def _least_squares(design: Array, right: Array, datum: Array) -> Array:
-    """Solve ``(points, 2, unknowns)`` for displacements ``(points, 2)``; points that miss by much weigh less."""
-    unknowns = design.shape[2]
-    weight = np.ones(len(design))
-    solution = np.zeros(unknowns)
-    for _ in range(20):
-        root = np.sqrt(weight)[:, None]
-        rows = np.concatenate([(design * root[:, :, None]).reshape(-1, unknowns), datum])
-        values = np.concatenate([(right * root).ravel(), np.zeros(len(datum))])
-        solution = np.linalg.lstsq(rows, values, rcond=None)[0]
-        distance = np.hypot(*(right - design @ solution).T)
-        sigma = max(float(np.median(distance)) / _RADIAL_MEDIAN, 1e-6)
-        before, weight = weight, np.minimum(1.0, _HUBER * sigma / np.maximum(distance, 1e-12))
-        if np.abs(weight - before).max() < 1e-6:
-            break
-    return np.asarray(solution)
-
-
-def _agreement(tie: _Tie, before: float) -> PairAgreement:
+def _agreement(tie: Tie, before: float) -> PairAgreement:
     return PairAgreement(
         scenes=tie.scenes,
         points=len(tie.displacement),

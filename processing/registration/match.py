@@ -5,15 +5,12 @@ is left between the two is a small displacement; the reference itself is never r
 that miss by dozens of pixels; then twice at full resolution, the second time with the model that the first gave.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
-from affine import Affine
 from odc.geo.geobox import GeoBox
-from pyproj import Geod, Transformer
 
 from processing.geometry.extent import ground_sampling_m, terrain_range
 from processing.geometry.mapping import lonlat_of_map
@@ -23,13 +20,20 @@ from processing.model.errors import BadInput
 from processing.model.scene import Scene
 from processing.model.sensor_model import SensorModel
 from processing.registration.correlate import edges, phase_shift
+from processing.registration.patches import (
+    BLUR_PX,
+    PATCH_PX,
+    MatchingGrid,
+    Patch,
+    matching_grid,
+    patches_of,
+    reference_patches,
+)
 from processing.registration.predict import GreyScene, ReferenceImage, closed, predict
 from processing.registration.reject import consistent, densest
 
 Array = npt.NDArray[np.float64]
 
-PATCH_PX = 96
-"""Measured on QuickBird-2 against aerial orthos: 64 px scatter by half as much again, 192 px by a fifth less."""
 MOST_PATCHES = 256
 LEAST_POINTS = 6
 """Fewer that agree are no evidence of anything."""
@@ -45,10 +49,8 @@ _BACKWARD_PX = 0.15
 _LEAST_RATIO = 1.2
 _LEAST_CORRELATION = 0.2
 _BEND_POINTS = 20
-_BLUR_PX = 1.0
 _UPSAMPLE = 25
 """Floors a patch at 0.012 px, far under what real images leave (0.2 px), at a fifth of the cost of 100."""
-_ELLIPSOID = Geod(ellps="WGS84")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,34 +65,6 @@ class Match:
     """Of them, those with a clear correlation peak, the same forward and backward."""
     pixel_m: float
     """Ground size of a pixel of the grid that was matched on, m."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Grid:
-    """A reference, and the grid it is met on."""
-
-    reference: ReferenceImage
-    factor: int
-    """Pixels of the reference a side of one of the grid."""
-    scale: float
-    """Pixels of the image a pixel of the grid."""
-    pixel_m: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Patch:
-    """Where a patch lies: its first pixel on the grid ``factor`` times coarser than the reference."""
-
-    grid: _Grid
-    row: int
-    col: int
-    factor: int
-    scale: float
-
-    def geobox(self, size: int) -> GeoBox:
-        """The patch as a grid of its own."""
-        at = self.grid.reference.transform @ Affine.translation(self.col * self.factor, self.row * self.factor)
-        return GeoBox((size, size), at @ Affine.scale(self.factor), self.grid.reference.crs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +102,7 @@ def match_scene(scene: Scene, model: SensorModel, terrain: Terrain, references: 
     image, terrain = GreyScene.of(scene), closed(terrain)
     height = sum(terrain_range(model, scene.shape, terrain)) / 2
     pixel_m = ground_sampling_m(model, scene.shape, height)
-    grids = [_grid(reference, pixel_m, scene, model, height) for reference in references]
+    grids = [matching_grid(reference, pixel_m, scene, model, height) for reference in references]
     shifted = _coarse(image, model, terrain, grids)
     found = _measured(image, shifted, terrain, grids, _FIRST_REACH_PX)
     found = _measured(image, _improved(shifted, found, scene.shape), terrain, grids, _LAST_REACH_PX)
@@ -164,37 +138,12 @@ def _refuse_weak(kept: npt.NDArray[np.bool_], tried: int) -> None:
         )
 
 
-def _grid(reference: ReferenceImage, pixel_m: float, scene: Scene, model: SensorModel, height: float) -> _Grid:
-    """Meet a reference at the coarser of both resolutions, on a grid whose lines are the reference's own."""
-    lon, lat = model.image_to_ground(scene.shape[0] / 2, scene.shape[1] / 2, height)
-    to_map = Transformer.from_crs("EPSG:4326", reference.crs, always_xy=True, allow_ballpark=False)
-    x, y = to_map.transform(float(lon), float(lat))
-    a, b, _, d, e, _ = tuple(reference.transform)[:6]
-    corner_lon, corner_lat = to_map.transform([x, x + a, x + b], [y, y + d, y + e], direction="INVERSE")
-    if not np.isfinite(corner_lon).all():
-        raise BadInput(
-            f"'{reference.name}' lies in a coordinate system that does not reach the scene",
-            kind="reference.no_overlap",
-            where=reference.name,
-        )
-    _, _, sides = _ELLIPSOID.inv([corner_lon[0]] * 2, [corner_lat[0]] * 2, corner_lon[1:], corner_lat[1:])
-    own_m = float(np.sqrt(sides[0] * sides[1]))
-    factor = max(1, round(pixel_m / own_m))
-    factor = factor if factor <= 8 else 8 * round(factor / 8)
-    return _Grid(
-        reference=reference,
-        factor=factor,
-        scale=own_m * factor / pixel_m,
-        pixel_m=own_m * factor,
-    )
-
-
-def _coarse(image: GreyScene, model: SensorModel, terrain: Terrain, grids: Sequence[_Grid]) -> SensorModel:
+def _coarse(image: GreyScene, model: SensorModel, terrain: Terrain, grids: Sequence[MatchingGrid]) -> SensorModel:
     """The model shifted by what most coarse patches agree on."""
     tried = 0
     for coarser in _COARSER:
         patches = [
-            patch for grid in grids for patch in _patches(image.scene, model, terrain, grid, coarser, _COARSE_PATCHES)
+            patch for grid in grids for patch in patches_of(image.scene, model, terrain, grid, coarser, _COARSE_PATCHES)
         ]
         found = _correlated(image, model, terrain, patches, np.inf)
         tried = max(tried, found.tried)
@@ -207,9 +156,11 @@ def _coarse(image: GreyScene, model: SensorModel, terrain: Terrain, grids: Seque
     return model
 
 
-def _measured(image: GreyScene, model: SensorModel, terrain: Terrain, grids: Sequence[_Grid], reach: float) -> _Found:
+def _measured(
+    image: GreyScene, model: SensorModel, terrain: Terrain, grids: Sequence[MatchingGrid], reach: float
+) -> _Found:
     """Displacements at full resolution, none farther than ``reach`` px of the matching grid."""
-    patches = [patch for grid in grids for patch in _patches(image.scene, model, terrain, grid, 1, MOST_PATCHES)]
+    patches = [patch for grid in grids for patch in patches_of(image.scene, model, terrain, grid, 1, MOST_PATCHES)]
     return _correlated(image, model, terrain, patches, reach)
 
 
@@ -223,57 +174,14 @@ def _improved(model: SensorModel, found: _Found, shape: tuple[int, int]) -> Sens
     return refine_from_gcps(model, points, kind, shape)[0]
 
 
-def _patches(scene: Scene, model: SensorModel, terrain: Terrain, grid: _Grid, coarser: int, most: int) -> list[_Patch]:
-    """Patches spread evenly over what scene and reference share, as the model sees it."""
-    factor = grid.factor * coarser
-    rows, cols = (side // factor for side in grid.reference.shape)
-    if min(rows, cols) < PATCH_PX:
-        return []
-    probe = _on_grid(scene, model, terrain, grid, factor, 64)
-    inside = (probe >= 0).all(axis=0) & (probe[0] < rows) & (probe[1] < cols)
-    if not inside.any():
-        return []
-    top, left = np.clip(np.floor(probe[:, inside].min(axis=1) - PATCH_PX / 2), 0, None)
-    bottom, right = probe[:, inside].max(axis=1) + PATCH_PX / 2
-    bottom, right = min(bottom, rows), min(right, cols)
-    step = max(PATCH_PX / 2, np.sqrt((bottom - top) * (right - left) / most))
-    starts = [
-        np.unique(np.linspace(low, high - PATCH_PX, max(int((high - low - PATCH_PX) / step), 0) + 1).astype(int))
-        for low, high in ((top, bottom), (left, right))
-        if high - low >= PATCH_PX
-    ]
-    if len(starts) < 2:
-        return []
-    return [
-        _Patch(grid=grid, row=int(row), col=int(col), factor=factor, scale=grid.scale * coarser)
-        for row in starts[0]
-        for col in starts[1]
-    ]
-
-
-def _on_grid(scene: Scene, model: SensorModel, terrain: Terrain, grid: _Grid, factor: int, side: int) -> Array:
-    """Rows and columns on the matching grid, ``(2, points)``, that a lattice over the image sees."""
-    line, sample = (axis.ravel() for axis in np.meshgrid(*(np.linspace(0, size, side) for size in scene.shape)))
-    height = np.full(line.shape, sum(terrain_range(model, scene.shape, terrain)) / 2)
-    for _ in range(3):
-        lon, lat = model.image_to_ground(line, sample, height)
-        seen = terrain.height(lon, lat)
-        height = np.where(np.isfinite(seen), seen, height)
-    to_map = Transformer.from_crs("EPSG:4326", grid.reference.crs, always_xy=True, allow_ballpark=False)
-    x, y = to_map.transform(lon, lat)
-    a, b, c, d, e, f = tuple(~grid.reference.transform)[:6]
-    position = np.stack([d * x + e * y + f, a * x + b * y + c]) / factor
-    return np.asarray(np.where(np.isfinite(position), position, -1.0))
-
-
 def _correlated(
-    image: GreyScene, model: SensorModel, terrain: Terrain, patches: Sequence[_Patch], reach: float
+    image: GreyScene, model: SensorModel, terrain: Terrain, patches: Sequence[Patch], reach: float
 ) -> _Found:
     """Correlate patches; keep what has a clear peak, is near enough, and comes back the same way."""
     tried, grid_shift, geoboxes, names = 0, [], [], []
-    for patch, reference in _reference_patches(patches):
+    for patch, reference in reference_patches(patches):
         geobox = patch.geobox(PATCH_PX)
-        moving = edges(predict(image, model, terrain, geobox, scale=patch.scale), _BLUR_PX)
+        moving = edges(predict(image, model, terrain, geobox, scale=patch.scale), BLUR_PX)
         if moving is None:
             continue
         tried += 1
@@ -286,19 +194,6 @@ def _correlated(
     if not grid_shift:
         return _Found(points=(), position=np.zeros((0, 2)), displacement=np.zeros((0, 2)), tried=tried)
     return _in_image(model, terrain, geoboxes, np.array(grid_shift), names, tried)
-
-
-def _reference_patches(patches: Sequence[_Patch]) -> Iterator[tuple[_Patch, npt.NDArray[np.float32]]]:
-    """Patches with the edges that the reference shows there, where it does; read row of patches by row of patches."""
-    for (_, row, factor), group in groupby(patches, lambda patch: (id(patch.grid), patch.row, patch.factor)):
-        beside = list(group)
-        side = PATCH_PX * factor
-        first, last = beside[0].col * factor, beside[-1].col * factor + side
-        strip = beside[0].grid.reference.grey((row * factor, row * factor + side), (first, last), factor)
-        for patch in beside:
-            values = edges(strip[:, patch.col - beside[0].col :][:, :PATCH_PX], _BLUR_PX)
-            if values is not None:
-                yield patch, values
 
 
 def _displacement(reference: npt.NDArray[np.float32], moving: npt.NDArray[np.float32], reach: float) -> Array | None:

@@ -66,7 +66,7 @@ def test_raw_misses_by_what_the_vendor_rpc_misses_and_refined_lies_on_the_aerial
         image = orthorectify(placed, terrain, plan)
         error = max_mapping_error_px(plan, model, terrain, patches=64)
         assert error is not None
-        assert error < 1e-6
+        assert error <= 0.02
         ours = image.pixels.compute().to_numpy()[0]
         found = 5.0 * displacements(ours, aerial(realdata, plan.geobox), patch=96, search=10)
         assert len(found) > 100

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,9 +34,12 @@ def test_an_image_becomes_a_cog_that_says_how_it_was_made(realdata: Path, tmp_pa
         out,
         OrthoOptions(resolution=10.0, gcps=folder / "gcps_dev.geojson"),
     )
-    assert set(result) == KEYS
+    assert set(result) == KEYS | {"refinement_report", "residuals_picture"}
+    assert set(result["refinement"]) == {"model", "tie_points", "shift_px", "rmse_px", "ce90_m"}
+    assert {path.name for path in tmp_path.iterdir()} == {"ortho.tif", "ortho.refinement.json", "ortho.residuals.png"}
+    assert len(json.loads((tmp_path / "ortho.refinement.json").read_text())["points"]) == 3
     json.dumps(result)
-    assert result["max_mapping_error_px"] < 1e-6
+    assert result["max_mapping_error_px"] <= 0.02
     assert result["refinement"]["model"] == "shift"
     assert result["refinement"]["tie_points"] == 3
     assert result["refinement"]["ce90_m"] < 2.0
@@ -80,12 +84,40 @@ def test_bounds_and_crs_are_obeyed(realdata: Path, tmp_path: Path) -> None:
             "radiometry.uncalibrated",
         ),
         ("homonim-ngi-ortho/ngi_rgb_byte_1.tif", "quickbird2/ngi_dem_egm2008.tif", {}, "ortho.no_model"),
+        (
+            "quickbird2/qb2_basic1b.tif",
+            "quickbird2/ngi_dem_egm2008.tif",
+            {"references": ("dem/Rome-30m-DEM.tif",)},
+            "reference.no_overlap",
+        ),
+        (
+            "quickbird2/qb2_basic1b.tif",
+            "quickbird2/ngi_dem_egm2008.tif",
+            {"references": ("nowhere.tif",)},
+            "reference.missing",
+        ),
+        (
+            "quickbird2/qb2_basic1b.tif",
+            "quickbird2/ngi_dem_egm2008.tif",
+            {"references": ("quickbird2/qb2_basic1b.tif",)},
+            "reference.not_on_map",
+        ),
+        (
+            "quickbird2/qb2_basic1b.tif",
+            "quickbird2/ngi_dem_egm2008.tif",
+            {"references": ("dem/Rome-30m-DEM.tif",), "gcps": "quickbird2/gcps_dev.geojson"},
+            "ortho.refine_twice",
+        ),
     ],
 )
 def test_refusals_leave_nothing_behind(
-    realdata: Path, tmp_path: Path, image: str, dem: str, options: dict[str, str], kind: str
+    realdata: Path, tmp_path: Path, image: str, dem: str, options: dict[str, Any], kind: str
 ) -> None:
+    if "references" in options:
+        options = options | {"references": tuple(str(realdata / name) for name in options["references"])}
+    if "gcps" in options:
+        options = options | {"gcps": realdata / options["gcps"]}
     with pytest.raises(BadInput) as refused:
-        ortho(realdata / image, realdata / dem, tmp_path / "out.tif", OrthoOptions(**options))  # type: ignore[arg-type]
+        ortho(realdata / image, realdata / dem, tmp_path / "out.tif", OrthoOptions(**options))
     assert refused.value.kind == kind
     assert list(tmp_path.iterdir()) == []
