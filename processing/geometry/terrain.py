@@ -17,6 +17,8 @@ Array = npt.NDArray[np.float64]
 Heights = npt.NDArray[np.float32]
 
 GEOGRAPHIC_WGS84 = "EPSG:4326"
+NO_WEIGHT = 1e-6
+"""A void that weighs less than this is not looked at."""
 
 
 @njit(nogil=True, cache=True)
@@ -24,7 +26,7 @@ def bilinear_point(heights: Heights, row: float, col: float) -> float:
     """Height at a continuous grid position, (0, 0) = outer corner of the first cell; NaN outside or void.
 
     Heights stand at cell centres. In the outer half-cell of the grid the outermost height holds. A void counts
-    only where its weight is not zero.
+    only where it weighs something: beside one, a position may miss a known node by a rounding error.
     """
     rows, cols = heights.shape
     if not (0.0 <= row <= rows and 0.0 <= col <= cols):
@@ -35,16 +37,24 @@ def bilinear_point(heights: Heights, row: float, col: float) -> float:
     left = int(x)
     down = y - top
     right = x - left
-    total: float = 0.0
-    if (1.0 - down) * (1.0 - right) != 0.0:
-        total += (1.0 - down) * (1.0 - right) * heights[top, left]
-    if (1.0 - down) * right != 0.0:
-        total += (1.0 - down) * right * heights[top, left + 1]
-    if down * (1.0 - right) != 0.0:
-        total += down * (1.0 - right) * heights[top + 1, left]
-    if down * right != 0.0:
-        total += down * right * heights[top + 1, left + 1]
-    return total
+    below = min(top + 1, rows - 1)
+    beside = min(left + 1, cols - 1)
+    total: float = (1.0 - down) * ((1.0 - right) * heights[top, left] + right * heights[top, beside]) + down * (
+        (1.0 - right) * heights[below, left] + right * heights[below, beside]
+    )
+    if not np.isnan(total):
+        return total
+    total = 0.0
+    known = 0.0
+    for corner in range(4):
+        weight = (down if corner // 2 else 1.0 - down) * (right if corner % 2 else 1.0 - right)
+        height = heights[below if corner // 2 else top, beside if corner % 2 else left]
+        if not np.isnan(height):
+            total += weight * height
+            known += weight
+        elif weight > NO_WEIGHT:
+            return np.nan
+    return total / known
 
 
 @njit(nogil=True, cache=True)

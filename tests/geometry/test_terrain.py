@@ -32,6 +32,8 @@ def test_outside_and_void_are_nan_and_edges_hold() -> None:
     assert np.isnan(terrain.height([9.99, 14.01, 12.0, np.nan], [52.0, 52.0, 53.01, 52.0])).all()
     assert np.isnan(terrain.height(12.3, 51.6))  # the void weighs in
     assert terrain.height(11.5, 51.5) == 5.0  # a void neighbour of weight zero does not
+    assert terrain.height(11.5 + 1e-9, 51.5) == pytest.approx(5.0)  # nor one that a rounding error gives a weight
+    assert np.isnan(terrain.height(11.5 + 1e-5, 51.5))
 
 
 def test_projected_terrain_is_sampled_in_its_own_coordinates() -> None:
