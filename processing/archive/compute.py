@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from dask.base import compute
 from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
@@ -16,14 +14,13 @@ from processing.archive.manifest import ObjectRecord
 from processing.archive.shards import (
     GroupTally,
     ShardResult,
-    block_tiles,
     halve_shards,
     tally_shard,
     write_tiles,
 )
 from processing.archive.store import Group, Level
 from processing.model.errors import Defect
-from processing.model.image import OrthoImage, TileSource
+from processing.model.image import OrthoImage, Tile
 from processing.model.product import Encoding
 
 Progress = Callable[[int, int, str], None]
@@ -117,15 +114,35 @@ def _base_task(store: Path, group: Group, image: OrthoImage) -> Callable[[tuple[
     """A function that gives the task of a shard of the finest level by its index."""
     base = group.levels[0]
     encodings = dict(group.encodings)
-    tiles = image.tiles
-    if tiles is not None and _same_blocks(base, tiles.block_px):
-        return lambda index: delayed(_write_from_source, pure=True)(
-            store, base, encodings, index, tiles.made, dask_key_name=f"shard-{base.path}-{index}"
-        )
-    pixels, flags = image_blocks(image, base)
-    return lambda index: delayed(_write_block, pure=True)(
-        store, base, encodings, index, pixels[(0, *index)], flags[index], dask_key_name=f"shard-{base.path}-{index}"
+    given = shard_inputs(image, base)
+    return lambda index: delayed(_write_shard, pure=True)(
+        store, base, encodings, index, *given(index), dask_key_name=f"shard-{base.path}-{index}"
     )
+
+
+def _write_shard(
+    store: Path, level: Level, encodings: dict[str, Encoding], index: tuple[int, int], *given: Any
+) -> ShardResult:
+    return write_tiles(store, level, encodings, index, tiles_from(index, *given))
+
+
+def shard_inputs(image: OrthoImage, level: Level) -> Callable[[tuple[int, int]], tuple[Delayed, ...]]:
+    """A function that gives, by a shard's index, what a task must be given for :func:`tiles_from`."""
+    source = image.tiles
+    if source is not None and _same_blocks(level, source.block_px):
+        made = (source.made,)
+        return lambda _: made
+    pixels, flags = image_blocks(image, level)
+    return lambda index: (pixels[(0, *index)], flags[index])
+
+
+def tiles_from(index: tuple[int, int], *given: Any) -> Iterator[Tile]:
+    """Tiles of a shard, within the task that encodes them: from a tile source, or a computed block as one tile."""
+    if len(given) == 1:
+        yield from given[0].tiles(index)
+    else:
+        pixels, flags = given
+        yield Tile(slice(0, flags.shape[0]), slice(0, flags.shape[1]), pixels, flags)
 
 
 def _same_blocks(level: Level, block_px: int) -> bool:
@@ -134,23 +151,6 @@ def _same_blocks(level: Level, block_px: int) -> bool:
         shard == block_px or length <= min(shard, block_px)
         for length, shard in zip(level.shape, level.shard, strict=True)
     )
-
-
-def _write_from_source(
-    store: Path, level: Level, encodings: dict[str, Encoding], index: tuple[int, int], source: TileSource
-) -> ShardResult:
-    return write_tiles(store, level, encodings, index, source.tiles(index))
-
-
-def _write_block(
-    store: Path,
-    level: Level,
-    encodings: dict[str, Encoding],
-    index: tuple[int, int],
-    pixels: npt.NDArray[np.float32],
-    flags: npt.NDArray[np.uint16],
-) -> ShardResult:
-    return write_tiles(store, level, encodings, index, block_tiles(pixels, flags))
 
 
 def image_blocks(image: OrthoImage, level: Level) -> tuple[Any, Any]:

@@ -56,6 +56,11 @@ def encode(values: npt.NDArray[np.floating], encoding: Encoding) -> tuple[Stored
     return stored.reshape(values.shape), flags.reshape(values.shape) == 1
 
 
+def fill_of(encoding: Encoding) -> float:
+    """What is stored where there is no value."""
+    return np.nan if np.dtype(encoding.dtype).kind == "f" else encoding.nodata
+
+
 def limits_of(encoding: Encoding) -> tuple[int, int, int]:
     """Nodata, and the lowest and highest integer for a value."""
     return encoding.nodata, *stored_range(encoding)

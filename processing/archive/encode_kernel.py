@@ -82,3 +82,19 @@ def gather_flags_into(flags: npt.NDArray[np.uint16], halved: npt.NDArray[np.uint
                 for beside in range(2 * column, min(2 * column + 2, columns)):
                     gathered |= flags[below, beside]
             halved[row, column] = gathered
+
+
+@njit(nogil=True, cache=True)
+def halve_reals_into(stored: npt.NDArray[np.float32], halved: npt.NDArray[np.float32]) -> None:
+    """Mean of the known ones of each 2 x 2 pixels; NaN where none is."""
+    rows, columns = stored.shape
+    for row in range(halved.shape[0]):
+        for column in range(halved.shape[1]):
+            total = 0.0
+            count = 0
+            for below in range(2 * row, min(2 * row + 2, rows)):
+                for beside in range(2 * column, min(2 * column + 2, columns)):
+                    if not np.isnan(stored[below, beside]):
+                        total += stored[below, beside]
+                        count += 1
+            halved[row, column] = total / count if count > 0 else np.nan

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-import numpy.typing as npt
 import rasterio
 from dask.base import compute
 from dask.delayed import delayed
@@ -16,19 +15,30 @@ from rasterio.windows import Window
 
 from processing.archive import durable
 from processing.archive.cog import SAFE_ENVIRONMENT, to_cog
-from processing.archive.compute import Progress, count_tasks, counted, image_blocks, steps, write_pixels
-from processing.archive.encode import encode
+from processing.archive.compute import (
+    Progress,
+    count_tasks,
+    counted,
+    shard_inputs,
+    steps,
+    tiles_from,
+    write_pixels,
+)
+from processing.archive.encode import fill_of
 from processing.archive.geozarr import map_crs
 from processing.archive.manifest import write_manifest
+from processing.archive.shards import stored_arrays
 from processing.archive.store import Group, consolidate, create_store, expected_keys, plan_group
 from processing.model.conventions import REFLECTANCE_NODATA, REFLECTANCE_OFFSET, REFLECTANCE_SCALE
 from processing.model.errors import BadInput
-from processing.model.image import OrthoImage
+from processing.model.image import Counts, OrthoImage
 from processing.model.levels import Quantity
 from processing.model.product import Encoding
 
 _RADIANCE_SCALE = 0.01
 """W m-2 sr-1 um-1 a step: 655 at most, above the brightest snow at the shortest wavelengths."""
+_COG_OPTIONS = {"COMPRESS": "DEFLATE", "LEVEL": 1, "PREDICTOR": "YES", "OVERVIEW_RESAMPLING": "AVERAGE"}
+"""Every reader knows deflate; more than the first level takes three times as long for a few per cent."""
 _SUFFIXES = (".tif", ".tiff", ".zarr")
 
 
@@ -40,7 +50,7 @@ def export_ortho(images: Sequence[OrthoImage], out: Path, *, progress: Progress 
     images
         Lazy images, one a measurement group. A ``.tif`` takes one.
     out
-        ``FILE.tif``: a COG; counts as uint16 with nodata 0, physical quantities as float32 with NaN.
+        ``FILE.tif``: a COG; counts in their own type, physical quantities as float32 with NaN.
         ``DIR.zarr``: Zarr v3 in the layout of the archive, integers with scale and offset, flags, coarser levels
         and a manifest. What was there under this name is replaced in one step, once the new one is whole.
     progress
@@ -89,11 +99,17 @@ def _described(image: OrthoImage) -> dict[str, Any]:
     }
 
 
-def storage_of(quantity: Quantity | str, band: str) -> Encoding:
-    """How a quantity is stored as integers where no recipe says so."""
+def storage_of(image: OrthoImage, band: str) -> Encoding:
+    """How a band is stored where no recipe says so: counts as they were delivered, quantities as scaled integers.
+
+    Delivered counts that state no nodata keep all their values: absence takes a number beyond them. Real numbers stay
+    what they are.
+    """
+    quantity = image.quantity
     title = f"{str(quantity).replace('_', ' ')}, {band.replace('_', ' ')}"
     if quantity == Quantity.DN:
-        return Encoding(title=title, dtype="uint16", scale=1.0, offset=0.0, nodata=0)
+        dtype, nodata = _count_type(image.counts or Counts(dtype="uint16", nodata=0))
+        return Encoding(title=title, dtype=dtype, scale=1.0, offset=0.0, nodata=nodata)
     if quantity == Quantity.RADIANCE:
         return Encoding(
             title=title, dtype="uint16", scale=_RADIANCE_SCALE, offset=0.0, nodata=0, units="W m-2 sr-1 um-1"
@@ -107,11 +123,21 @@ def storage_of(quantity: Quantity | str, band: str) -> Encoding:
     )
 
 
+def _count_type(counts: Counts) -> tuple[str, int]:
+    """Type and absent number for counts."""
+    kind = np.dtype(counts.dtype)
+    if kind.kind == "f" or kind.itemsize > 2:
+        return "float32", 0
+    limits = np.iinfo(kind)
+    if counts.nodata in (limits.min, limits.max):
+        return str(kind), int(counts.nodata)
+    if kind.kind == "i":
+        return "int16", -32768
+    return "uint16", 0 if counts.nodata == 0 else 65535
+
+
 def _write_store(images: Sequence[OrthoImage], store: Path, progress: Progress | None) -> dict[str, Any]:
-    groups = [
-        plan_group(image, {band.name: storage_of(image.quantity, band.name) for band in image.bands})
-        for image in images
-    ]
+    groups = [plan_group(image, {band.name: storage_of(image, band.name) for band in image.bands}) for image in images]
     create_store(store, groups, images, {"Conventions": "CF-1.11"})
     records = write_pixels(store, groups, images, steps(progress, count_tasks(groups)))
     consolidate(store, groups)
@@ -123,14 +149,15 @@ def _write_store(images: Sequence[OrthoImage], store: Path, progress: Progress |
 
 def _write_cog(image: OrthoImage, path: Path, progress: Progress | None) -> dict[str, Any]:
     """One compute: every block goes into a plain TIFF as it comes, and that becomes the COG."""
-    counts = image.quantity == Quantity.DN
-    encodings = {band.name: storage_of(image.quantity, band.name) for band in image.bands}
+    encodings = {band.name: _in_a_tiff(storage_of(image, band.name)) for band in image.bands}
     group = plan_group(image, encodings)
     level = group.levels[0]
+    first = next(iter(encodings.values()))
+    absent = fill_of(first)
     profile = {
         "driver": "GTiff", "BIGTIFF": "IF_SAFER", "count": len(encodings), "height": level.shape[0],
-        "width": level.shape[1], "dtype": "uint16" if counts else "float32", "nodata": 0 if counts else np.nan,
-        "crs": map_crs(level.geobox).to_wkt(), "transform": level.geobox.affine,
+        "width": level.shape[1], "dtype": first.dtype, "nodata": absent, "tiled": True, "blockxsize": 512,
+        "blockysize": 512, "crs": map_crs(level.geobox).to_wkt(), "transform": level.geobox.affine,
     }  # fmt: skip
     plain = path.with_suffix(".plain.tif")
     try:
@@ -138,27 +165,33 @@ def _write_cog(image: OrthoImage, path: Path, progress: Progress | None) -> dict
             with rasterio.open(plain, "w", **profile) as target:
                 target.descriptions = tuple(encodings)
                 target.update_tags(QUANTITY=str(image.quantity))
-                _fill(target, image, group, progress, next(iter(encodings.values())) if counts else None)
-            to_cog(plain, path, {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "OVERVIEW_RESAMPLING": "AVERAGE"})
+                _fill(target, image, group, progress)
+            to_cog(plain, path, _COG_OPTIONS)
     finally:
         plain.unlink(missing_ok=True)
-    return {"dtype": profile["dtype"], "scale": 1.0, "offset": 0.0, "nodata": 0 if counts else None}
+    return {"dtype": first.dtype, "scale": 1.0, "offset": 0.0, "nodata": None if np.isnan(absent) else absent}
 
 
-def _fill(target: Any, image: OrthoImage, group: Group, progress: Progress | None, encoding: Encoding | None) -> None:
+def _in_a_tiff(encoding: Encoding) -> Encoding:
+    """Counts as they are; quantities as themselves, for readers that overlook scale and offset."""
+    return encoding if encoding.scale == 1.0 else encoding.model_copy(update={"dtype": "float32"})
+
+
+def _fill(target: Any, image: OrthoImage, group: Group, progress: Progress | None) -> None:
     level = group.levels[0]
     lock = threading.Lock()
 
-    def put(pixels: npt.NDArray[np.float32], index: tuple[int, int]) -> None:
+    def put(index: tuple[int, int], *given: Any) -> None:
         rows, columns = level.region(index)
-        content = pixels if encoding is None else encode(pixels, encoding)[0]
+        *bands, _ = stored_arrays((rows, columns), group.encodings, tiles_from(index, *given))
         with lock:  # GDAL writes a dataset from one thread at a time
-            target.write(content, window=Window.from_slices(rows, columns))
+            for number, band in enumerate(bands, start=1):
+                target.write(band, number, window=Window.from_slices(rows, columns))
 
-    pixels, _ = image_blocks(image, level)
+    given = shard_inputs(image, level)
     indices = list(level.shards())
     step = steps(progress, len(indices))
-    tasks = [delayed(put)(pixels[(0, *index)], index, dask_key_name=f"shard-{group.name}-{index}") for index in indices]
+    tasks = [delayed(put)(index, *given(index), dask_key_name=f"shard-{group.name}-{index}") for index in indices]
     with counted(step):
         compute(*tasks, scheduler="threads")
 

@@ -106,7 +106,7 @@ def _variable(store: Path, path: str, masked: bool, token: str) -> xr.Variable:
         name=f"stored-{token}-{path}",
         meta=np.empty((0, 0), array.dtype),
     )
-    if masked and not path.endswith(f"/{QA}"):
+    if masked and array.dtype.kind != "f" and not path.endswith(f"/{QA}"):
         encoding = Encoding(
             title=str(attributes["long_name"]),
             dtype=str(array.dtype),

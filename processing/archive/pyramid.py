@@ -1,11 +1,12 @@
 """Coarser levels: each pixel the mean of the valid ones among the four below it."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
-from processing.archive.encode import Stored
-from processing.archive.encode_kernel import gather_flags_into, halve_into
+from processing.archive.encode_kernel import gather_flags_into, halve_into, halve_reals_into
 from processing.archive.layout import level_shapes
 
 
@@ -17,7 +18,7 @@ def level_geoboxes(geobox: GeoBox) -> tuple[GeoBox, ...]:
     return tuple(boxes)
 
 
-def halve(stored: Stored, nodata: int) -> Stored:
+def halve(stored: npt.NDArray[Any], nodata: float) -> npt.NDArray[Any]:
     """One level coarser.
 
     Decoding is linear, so the mean of the stored integers is the stored form of the mean of the values; computed
@@ -26,7 +27,7 @@ def halve(stored: Stored, nodata: int) -> Stored:
     Parameters
     ----------
     stored
-        Integers ``(rows, columns)``.
+        Integers ``(rows, columns)``, or real numbers with NaN for nodata.
     nodata
         The absent value: it does not count, and results where all four are absent.
 
@@ -36,7 +37,10 @@ def halve(stored: Stored, nodata: int) -> Stored:
         Same type, ``(ceil(rows / 2), ceil(columns / 2))``.
     """
     halved = np.empty(_half(stored.shape), dtype=stored.dtype)
-    halve_into(stored, nodata, halved)
+    if stored.dtype.kind == "f":
+        halve_reals_into(stored, halved)
+    else:
+        halve_into(stored, int(nodata), halved)
     return halved
 
 

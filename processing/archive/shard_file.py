@@ -23,7 +23,7 @@ _ABSENT = 2**64 - 1
 
 
 def shard_bytes(
-    values: npt.NDArray[Any], shard: tuple[int, int], chunk: tuple[int, int], fill: int
+    values: npt.NDArray[Any], shard: tuple[int, int], chunk: tuple[int, int], fill: float
 ) -> tuple[bytes, ...]:
     """The parts of a shard's object, in order: its chunks, then the index.
 
@@ -64,7 +64,7 @@ def shard_bytes(
 
 
 def write_shard(
-    store: Path, key: str, values: npt.NDArray[Any], shard: tuple[int, int], chunk: tuple[int, int], fill: int
+    store: Path, key: str, values: npt.NDArray[Any], shard: tuple[int, int], chunk: tuple[int, int], fill: float
 ) -> ObjectRecord:
     """Write one shard, and measure it.
 

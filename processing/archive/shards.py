@@ -1,6 +1,6 @@
 """One task, one shard: encode, write, halve, measure. No two tasks ever touch the same object."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from processing.archive.encode import limits_of
+from processing.archive.encode import fill_of, limits_of
 from processing.archive.encode_kernel import encode_into
 from processing.archive.layout import QA
 from processing.archive.manifest import ObjectRecord
@@ -38,30 +38,42 @@ class ShardResult:
     """The same pixels one level coarser, by array: the coarser level is made of these."""
 
 
-def block_tiles(pixels: npt.NDArray[np.float32], qa: npt.NDArray[np.uint16]) -> Iterator[Tile]:
-    """A computed block as one tile."""
-    yield Tile(slice(0, qa.shape[0]), slice(0, qa.shape[1]), pixels, qa)
-
-
 def write_tiles(
     store: Path, level: Level, encodings: Mapping[str, Encoding], index: tuple[int, int], tiles: Iterable[Tile]
 ) -> ShardResult:
-    """Encode tiles as they come, and write the shard they make up, of every band and of the flags.
+    """Encode tiles as they come, and write the shard they make up, of every band and of the flags."""
+    arrays = stored_arrays(level.region(index), encodings, tiles)
+    return _put(store, level, encodings, index, arrays)
+
+
+def stored_arrays(
+    region: tuple[slice, slice], encodings: Mapping[str, Encoding], tiles: Iterable[Tile]
+) -> tuple[npt.NDArray[Any], ...]:
+    """What is stored of a region, encoded tile by tile: an array for each band, and the flags.
 
     Parameters
     ----------
+    region
+        Rows and columns of a level.
+    encodings
+        By band, in the order of the tiles' bands.
     tiles
         Physical values and flags; what they do not cover is nodata. OUT_OF_RANGE is raised where any band was
         clipped, NODATA where any has no value.
     """
-    rows, columns = level.region(index)
+    rows, columns = region
     shape = (rows.stop - rows.start, columns.stop - columns.start)
-    stored = [np.full(shape, encoding.nodata, dtype=encoding.dtype) for encoding in encodings.values()]
+    stored = [np.full(shape, fill_of(encoding), dtype=encoding.dtype) for encoding in encodings.values()]
     flags = np.full(shape, Qa.NODATA, dtype=np.uint16)
     for tile in tiles:
         bits = tile.qa.astype(np.uint16)
         for number, encoding in enumerate(encodings.values()):
-            if tile.values is not None:
+            if tile.values is None:
+                continue
+            if np.dtype(encoding.dtype).kind == "f":
+                stored[number][tile.rows, tile.cols] = tile.values[number]
+                bits[np.isnan(tile.values[number])] |= np.uint16(Qa.NODATA)
+            else:
                 encode_into(
                     tile.values[number],
                     encoding.scale,
@@ -73,7 +85,7 @@ def write_tiles(
                     int(Qa.OUT_OF_RANGE),
                 )
         flags[tile.rows, tile.cols] = bits
-    return _put(store, level, encodings, index, (*stored, flags))
+    return (*stored, flags)
 
 
 def halve_shards(
@@ -104,7 +116,7 @@ def _put(
     arrays: tuple[npt.NDArray[Any], ...],
 ) -> ShardResult:
     """Write a shard of every band, and of the flags, which come last."""
-    fills = {name: encoding.nodata for name, encoding in encodings.items()} | {QA: int(Qa.NODATA)}
+    fills = {name: fill_of(encoding) for name, encoding in encodings.items()} | {QA: int(Qa.NODATA)}
     records, halves = [], []
     for (name, fill), array in zip(fills.items(), arrays, strict=True):
         key = f"{level.path}/{name}/c/{index[0]}/{index[1]}"

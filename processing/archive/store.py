@@ -13,6 +13,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 from zarr.errors import ZarrUserWarning
 
 from processing.archive import geozarr
+from processing.archive.encode import fill_of
 from processing.archive.layout import (
     GRID_MAPPING,
     MEASUREMENTS,
@@ -167,19 +168,19 @@ def create_store(
 
 
 def _create_band(place: zarr.Group, name: str, encoding: Encoding, level: Level, facts: dict[str, Any]) -> None:
-    attributes = {
-        "long_name": encoding.title,
-        "units": encoding.units,
-        "_FillValue": encoding.nodata,
-        "scale_factor": encoding.scale,
-        "add_offset": encoding.offset,
-    }
+    attributes: dict[str, Any] = {"long_name": encoding.title, "units": encoding.units}
+    if np.dtype(encoding.dtype).kind != "f":
+        attributes |= {
+            "_FillValue": encoding.nodata,
+            "scale_factor": encoding.scale,
+            "add_offset": encoding.offset,
+        }
     _create_array(
         place,
         name,
         level,
         dtype=encoding.dtype,
-        fill_value=encoding.nodata,
+        fill_value=fill_of(encoding),
         attributes=geozarr.linked_to_grid(attributes | facts, level.geobox),
     )
 
@@ -203,7 +204,7 @@ def _create_qa(place: zarr.Group, level: Level) -> None:
 
 
 def _create_array(
-    place: zarr.Group, name: str, level: Level, *, dtype: str, fill_value: int, attributes: dict[str, Any]
+    place: zarr.Group, name: str, level: Level, *, dtype: str, fill_value: float, attributes: dict[str, Any]
 ) -> None:
     sizes = [chunk_and_shard(length) for length in level.shape]
     place.create_array(

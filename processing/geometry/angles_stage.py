@@ -84,7 +84,7 @@ def angle_image(scene: Scene, terrain: Terrain, plan: OrthoPlan, sun: Directions
         shape = (len(LAYERS) + 1, stop - start, cols)
         strips.append(da.from_delayed(both, shape, dtype=np.float32, name=f"angle-rows-{token}-{start}"))
     stacked = da.concatenate(strips, axis=1)
-    coords = xr_coords(geobox)
+    coords = xr_coords(geobox, dims=("y", "x"))
     return OrthoImage(
         group=ANGLES,
         geobox=geobox,

@@ -21,7 +21,7 @@ BOUND_PX = 0.02
 """How far a mapped position may lie from the exact one, source pixels."""
 STEPS = (64, 32, 16, 8)
 """Output pixels between nodes, tried in turn."""
-COMFORT = 0.25
+COMFORT = 0.15
 """A step is taken when the sampled cells stay within this part of the bound."""
 _SAFETY = 1.25
 """The error between the points it is measured at, against the error there."""

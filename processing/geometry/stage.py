@@ -17,7 +17,7 @@ from processing.geometry.resample import Resampling
 from processing.geometry.terrain import Terrain
 from processing.model.calibration import Calibration
 from processing.model.errors import BadInput, Defect
-from processing.model.image import LazyTiles, OrthoImage
+from processing.model.image import Counts, LazyTiles, OrthoImage
 from processing.model.scene import Scene
 
 _VERSION = 2
@@ -100,7 +100,7 @@ def orthorectify(
     if visibility is not None:
         made = delayed(_with_visibility)(made, visibility, dask_key_name=f"ortho-blocks-{token}")
     pixels, qa = _graph(blocks, made, token)
-    coords = xr_coords(plan.geobox)
+    coords = xr_coords(plan.geobox, dims=("y", "x"))
     return OrthoImage(
         group=scene.group,
         geobox=plan.geobox,
@@ -109,6 +109,7 @@ def orthorectify(
         qa=xr.DataArray(qa, dims=("y", "x"), coords=coords),
         quantity=scene.quantity,
         warnings=tuple(dict.fromkeys((*scene.warnings, *terrain.warnings))),
+        counts=Counts(dtype=str(scene.source.dtype), nodata=job.calibration.nodata),
         pieces=LazyTiles(made=made, names=(pixels.name, qa.name), block_px=plan.shard_px),
     )
 

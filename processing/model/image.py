@@ -46,6 +46,15 @@ class LazyTiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What an image was delivered as."""
+
+    dtype: str
+    nodata: int | None
+    """Count that stood for no value; None where none was stated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrthoImage:
     """Bands of one group, orthorectified onto one grid, lazy.
 
@@ -63,6 +72,8 @@ class OrthoImage:
     quantity: Quantity | str
     warnings: tuple[str, ...] = ()
     """What a careful reader should know, from the delivery to here."""
+    counts: Counts | None = None
+    """Where the values are delivered counts: of what kind."""
     pieces: LazyTiles | None = None
     """The same pixels piece by piece, where a stage can make them so."""
 

@@ -127,7 +127,10 @@ def item_id(code: str, acquired: datetime, delivery_id: str, suffix: str) -> str
 
 
 class Encoding(BaseModel):
-    """How a physical value is kept as an integer: value = stored * scale + offset; ``nodata`` is the absent value."""
+    """How a physical value is kept as an integer: value = stored * scale + offset; ``nodata`` is the absent value.
+
+    ``float32`` keeps the value itself, and NaN where there is none; the figures then mean nothing.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import dask.array as da
 import numpy as np
 import pytest
 import rasterio
@@ -7,7 +10,9 @@ from processing.archive.export import export_ortho
 from processing.archive.manifest import check_product
 from processing.archive.open import open_product
 from processing.model.errors import BadInput
+from processing.model.image import Counts
 from processing.model.levels import Quantity
+from processing.model.qa import Qa
 from tests.archive import synthetic
 
 NAMES = ("blue", "green")
@@ -29,6 +34,55 @@ def test_counts_stay_counts(tmp_path):
         assert (source.crs.to_string(), list(source.shape)) == (told["crs"], told["shape"])
     assert (told["format"], told["dtype"], told["nodata"], told["bands"]) == ("cog", "uint16", 0, list(NAMES))
     assert [path.name for path in tmp_path.iterdir()] == ["out.tif"]
+
+
+@pytest.mark.parametrize(
+    ("delivered", "nodata", "stored", "absent"),
+    [
+        ("uint8", 0, "uint8", 0),
+        ("uint8", None, "uint16", 65535),
+        ("uint16", None, "uint16", 65535),
+        ("int16", None, "int16", -32768),
+        ("int16", 7, "int16", -32768),
+    ],
+)
+@pytest.mark.parametrize("name", ["out.tif", "out.zarr"])
+def test_counts_keep_their_type_and_a_true_zero(tmp_path, name, delivered, nodata, stored, absent):
+    pixels, image = lazy(Quantity.DN, factor=400)
+    pixels[:, 150, 200] = 0.0
+    image = replace(
+        image,
+        pixels=image.pixels.copy(data=da.from_array(pixels, chunks=(2, 130, 170))),
+        counts=Counts(dtype=delivered, nodata=nodata),
+    )
+    told = export_ortho([image], tmp_path / name)
+    assert (told["dtype"], told["nodata"]) == (stored, absent)
+    if name == "out.tif":
+        with rasterio.open(tmp_path / name) as source:
+            assert (source.dtypes, source.nodata) == ((stored,) * 2, absent)
+            found = np.where(source.read() == absent, np.nan, source.read())
+    else:
+        found = np.stack([open_product(tmp_path / name)[band].values for band in NAMES])
+    # Only where zero stands for nodata does a true zero become the next number.
+    np.testing.assert_array_equal(found, np.rint(pixels) if absent else np.clip(np.rint(pixels), 1, None))
+
+
+@pytest.mark.parametrize("name", ["out.tif", "out.zarr"])
+def test_real_numbers_stay_real(tmp_path, name):
+    pixels, image = lazy(Quantity.DN, factor=-0.37, shape=(700, 800))
+    export_ortho([replace(image, counts=Counts(dtype="float32", nodata=None))], tmp_path / name)
+    if name == "out.tif":
+        with rasterio.open(tmp_path / name) as source:
+            np.testing.assert_array_equal(source.read(), pixels)
+        return
+    assert check_product(tmp_path / name) == []
+    found = open_product(tmp_path / name)
+    np.testing.assert_array_equal(found.green.values, pixels[1])
+    np.testing.assert_array_equal((found.qa.values & Qa.NODATA) != 0, np.isnan(pixels).any(axis=0))
+    # A part without holes: the coarser level is the mean.
+    coarse = open_product(tmp_path / name, level=1).green.values[140:150, 190:200]
+    quarters = pixels[1][280:300, 380:400].astype(np.float64).reshape(10, 2, 10, 2)
+    np.testing.assert_allclose(coarse, quarters.mean(axis=(1, 3)), rtol=1e-6)
 
 
 def test_reflectance_stays_what_it_is(tmp_path):
