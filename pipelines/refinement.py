@@ -17,8 +17,6 @@ from processing.model.product import Attachment
 from processing.model.scene import Scene
 from processing.model.sensor_model import SensorModel
 from processing.readers.reference import SUFFIXES, ReferenceRaster, open_reference, open_references, overlapping
-from processing.registration.match import match_scene
-from processing.registration.picture import residual_picture
 
 _MATCHED_BANDS = ("pan", "red", "green")
 """Bands of an archived product that serve as a reference, the first there is."""
@@ -90,6 +88,8 @@ class Refinement:
 
     def picture(self, scene: Scene) -> bytes:
         """Residual vectors, PNG."""
+        from processing.registration.picture import residual_picture
+
         return residual_picture(self.report, scene.shape, name=scene.scene_id, pixel_m=self.pixel_m)
 
 
@@ -122,6 +122,9 @@ def refined_by_references(scene: Scene, references: Sequence[ReferenceRaster], t
             kind="reference.no_overlap",
             remedy="Give a reference of this area.",
         )
+    # Imported where it is used: matching brings much with it that an image without a reference need not wait for.
+    from processing.registration.match import match_scene
+
     found = match_scene(scene, scene.model, terrain, near)
     model, report = refine_from_gcps(scene.model, found.points, shape=scene.shape)
     used = {point.name.rpartition(" ")[0] for point in found.points}

@@ -7,7 +7,6 @@ transformer; none of the compiled kernels has a part in it.
 import numpy as np
 import numpy.typing as npt
 from pyproj import CRS, Transformer
-from scipy.ndimage import map_coordinates
 
 from processing.geometry.lattice import lattice_nodes
 from processing.geometry.layered import map_window
@@ -82,8 +81,11 @@ def exact_positions(
         # Meridians have many names; the terrain's grid knows its own, on both sides of the antimeridian.
         at_x = at_x - 360.0 * np.round((at_x - (terrain.transform @ (terrain.heights.shape[1] / 2, 0))[0]) / 360.0)
     cell_col, cell_row = cells.c + cells.a * at_x + cells.b * at_y, cells.f + cells.d * at_x + cells.e * at_y
+    # Imported where it is used: no image waits for it.
+    from scipy.ndimage import map_coordinates
+
     height = map_coordinates(
-        terrain.heights.astype(np.float64), [cell_row - 0.5, cell_col - 0.5], order=1, mode="nearest"
+        terrain.heights, [cell_row - 0.5, cell_col - 0.5], order=1, mode="nearest", output=np.float64
     )
     return _project(model, lon, lat, height)
 

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 from pyproj import Geod, Transformer
-from scipy.ndimage import distance_transform_edt
 
 from processing.geometry.mapping import lonlat_of_map
 from processing.geometry.terrain import Terrain, bilinear
@@ -190,6 +189,9 @@ def _filled(values: Array) -> Array:
     unknown = ~np.isfinite(values).all(axis=0)
     if unknown.all():
         raise BadInput("the sensor model maps no part of the image to the ground", kind="geometry.no_footprint")
+    # Imported where it is needed, which is seldom: it takes long.
+    from scipy.ndimage import distance_transform_edt
+
     nearest = tuple(distance_transform_edt(unknown, return_distances=False, return_indices=True))
     return np.asarray(values[(slice(None), *nearest)])
 

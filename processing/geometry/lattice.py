@@ -13,6 +13,7 @@ from odc.geo.geobox import GeoBox
 
 from processing.geometry.mapping import lonlat_of_map
 from processing.geometry.terrain import Terrain
+from processing.geometry.tile_kernel import largest_step
 from processing.model.sensor_model import SensorModel
 
 Array = npt.NDArray[np.float64]
@@ -103,10 +104,8 @@ def plan_lattice(
 
 
 def steepest_step(terrain: Terrain) -> float:
-    """Largest height difference between neighbouring cells, m; 0 for a single cell."""
-    steps = [np.abs(np.diff(terrain.heights, axis=axis)) for axis in (0, 1)]
-    known = [float(np.nanmax(step)) for step in steps if step.size and np.isfinite(step).any()]
-    return max(known, default=0.0)
+    """Largest height difference between neighbouring cells, m; 0 where no two neighbours are known."""
+    return float(largest_step(terrain.heights))
 
 
 def lattice_nodes(

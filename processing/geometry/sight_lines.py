@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from pyproj import Geod
-from scipy.ndimage import distance_transform_edt
 
 from processing.geometry.terrain import Terrain
 from processing.model.errors import BadInput
@@ -69,6 +68,9 @@ def toward_satellite(terrain: Terrain, model: SensorModel) -> SightLines:
     known = np.isfinite(up_lon) & np.isfinite(up_lat)
     if not known.any():
         raise BadInput("the sensor model sees no part of this terrain", kind="geometry.no_footprint")
+    # Imported where it is needed, which is seldom: it takes long.
+    from scipy.ndimage import distance_transform_edt
+
     nearest = tuple(distance_transform_edt(~known, return_distances=False, return_indices=True))
     packed = _per_metre(terrain, (row, col), (lon, lat), (up_lon, up_lat), _LOOK_UP_M)
     nodes = packed[(slice(None), *nearest)][:, ::_FINER, ::_FINER]

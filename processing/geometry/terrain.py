@@ -1,8 +1,12 @@
 """Terrain: heights above the ellipsoid on one grid, sampled where the map asks."""
 
+from __future__ import annotations
+
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +14,7 @@ from affine import Affine
 from numba import njit
 from pyproj import CRS, Transformer
 
-from processing.model.errors import BadInput
+from processing.model.errors import BadInput, Defect
 from processing.model.lineage import InputRecord
 
 Array = npt.NDArray[np.float64]
@@ -82,6 +86,8 @@ class Terrain:
     """How the heights came to be ellipsoidal."""
     sources: tuple[InputRecord, ...] = ()
     warnings: tuple[str, ...] = ()
+    reopen: Callable[[], Terrain] | None = None
+    """Opens the same terrain again from its files: what goes to another process in place of the heights."""
     digest: str = field(init=False)
     """SHA-256 of heights, grid and CRS: the terrain's identity in task names."""
 
@@ -97,6 +103,12 @@ class Terrain:
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         return ("terrain", self.digest)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.reopen is not None:
+            return _reopened, (self.reopen, self.digest)
+        fields = (self.heights, self.crs, self.transform, self.datum_note, self.sources, self.warnings)
+        return _restored, fields
 
     @property
     def extremes(self) -> tuple[float, float]:
@@ -168,6 +180,42 @@ class Terrain:
         known = self.heights[window]
         known = known[np.isfinite(known)]
         return (float(known.min()), float(known.max())) if known.size else None
+
+
+_REOPENED: dict[str, Terrain] = {}
+"""The terrain that this process opened last for another one, by digest: its tasks come one after the other."""
+
+
+def _reopened(reopen: Callable[[], Terrain], digest: str) -> Terrain:
+    """A terrain in a process that was not sent its heights.
+
+    Raises
+    ------
+    Defect
+        ``terrain.changed`` if the files are no longer those it was opened from.
+    """
+    known = _REOPENED.get(digest)
+    if known is not None:
+        return known
+    terrain = reopen()
+    if terrain.digest != digest:
+        raise Defect("the elevation files have changed while they were in use", kind="terrain.changed")
+    _REOPENED.clear()
+    _REOPENED[digest] = terrain
+    return terrain
+
+
+def _restored(
+    heights: Heights,
+    crs: str,
+    transform: Affine,
+    datum_note: str,
+    sources: tuple[InputRecord, ...],
+    warnings: tuple[str, ...],
+) -> Terrain:
+    return Terrain(
+        heights=heights, crs=crs, transform=transform, datum_note=datum_note, sources=sources, warnings=warnings
+    )
 
 
 @lru_cache(maxsize=32)

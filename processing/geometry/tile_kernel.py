@@ -313,3 +313,18 @@ def calibrate_tile(
                 value = (values[band, point] * gain + offset) * factor[point - start]
                 values[band, point] = value
                 absent[point] |= bit if np.isnan(value) else 0
+
+
+@njit(nogil=True, cache=True)
+def largest_step(heights: Heights) -> float:
+    """Largest difference between two neighbours in a row or column; 0 where no two are known."""
+    rows, cols = heights.shape
+    largest = np.float32(0.0)
+    for row in range(rows):
+        for col in range(cols):
+            # A comparison with NaN is false: unknown heights make no step.
+            if col > 0 and abs(heights[row, col] - heights[row, col - 1]) > largest:
+                largest = abs(heights[row, col] - heights[row, col - 1])
+            if row > 0 and abs(heights[row, col] - heights[row - 1, col]) > largest:
+                largest = abs(heights[row, col] - heights[row - 1, col])
+    return float(largest)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,14 @@ def open_terrain(
             *(geoid.source for geoid in used.values()),
         ),
         warnings=(*coarse, *warnings),
+        reopen=partial(
+            open_terrain,
+            tuple(_paths(tiles)),
+            bounds=bounds,
+            vertical_datum=vertical_datum,
+            margin_deg=margin_deg,
+            geoids=tuple(path.resolve() for path in geoids),
+        ),
     )
 
 

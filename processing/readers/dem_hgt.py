@@ -40,8 +40,8 @@ def hgt_grid(path: Path) -> tuple[Affine, tuple[int, int]]:
     return Affine(pitch, 0.0, lon - pitch / 2, 0.0, -pitch, lat + 1 + pitch / 2), (side, side)
 
 
-def read_hgt(path: Path, shape: tuple[int, int], rows: slice, cols: slice) -> npt.NDArray[np.float64]:
-    """Elevations of a window, metres, NaN where void.
+def hgt_counts(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.int16]:
+    """Whole metres of a tile as they are stored, :data:`VOID` for none.
 
     Raises
     ------
@@ -56,10 +56,13 @@ def read_hgt(path: Path, shape: tuple[int, int], rows: slice, cols: slice) -> np
             raise _damaged(path, str(error)) from error
         if len(content) != 2 * shape[0] * shape[1]:
             raise _damaged(path, "it unpacks to another size than it declares")
-        counts = np.frombuffer(content, dtype=">i2").reshape(shape)
-    else:
-        counts = np.memmap(path, dtype=">i2", mode="r", shape=shape)
-    window = np.asarray(counts[rows, cols])
+        return np.frombuffer(content, dtype=">i2").reshape(shape)
+    return np.memmap(path, dtype=">i2", mode="r", shape=shape)
+
+
+def hgt_elevations(counts: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
+    """Elevations, metres, NaN where void, of stored counts."""
+    window = np.asarray(counts)
     return np.where(window == VOID, np.nan, window.astype(np.float64))
 
 

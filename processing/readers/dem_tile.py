@@ -1,7 +1,7 @@
 """One elevation file: where it lies, what its numbers are measured from, and its heights above the ellipsoid."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -17,7 +17,7 @@ from rasterio.windows import Window
 from processing.geometry.datum import Geoid, VerticalDatum, ellipsoidal_height
 from processing.geometry.terrain import GEOGRAPHIC_WGS84, Heights, full_turn
 from processing.model.errors import BadInput
-from processing.readers.dem_hgt import hgt_grid, is_hgt, read_hgt
+from processing.readers.dem_hgt import hgt_counts, hgt_elevations, hgt_grid, is_hgt
 from processing.readers.raster_open import hardened_open
 
 Bounds = tuple[float, float, float, float]
@@ -196,35 +196,39 @@ def read_heights(
 ) -> tuple[Heights, list[str]]:
     """Ellipsoidal heights of a tile's window, and what to warn of."""
     rows, cols = window
-    elevation = _elevation(tile, rows, cols)
-    notes = []
-    impossible = (elevation < _LOWEST_M) | (elevation > _HIGHEST_M)
-    if impossible.any():
-        elevation[impossible] = np.nan
-        notes.append(f"{tile.path.name}: {int(impossible.sum())} cells hold impossible elevations, taken as void")
+    heights = np.empty((rows.stop - rows.start, cols.stop - cols.start), dtype=np.float32)
     transform = tile.transform @ Affine.translation(cols.start, rows.start)
-    x = transform.c + transform.a * (np.arange(elevation.shape[1]) + 0.5)
-    y = transform.f + transform.e * (np.arange(elevation.shape[0]) + 0.5)
+    x = transform.c + transform.a * (np.arange(heights.shape[1]) + 0.5)
+    y = transform.f + transform.e * (np.arange(heights.shape[0]) + 0.5)
     to_lonlat = exact_transformer(tile.crs, GEOGRAPHIC_WGS84)
-    for start in range(0, y.size, _ROWS_AT_ONCE):
-        part = slice(start, start + _ROWS_AT_ONCE)
+    impossible, notes = 0, []
+    for part, elevation in _elevations(tile, rows, cols):
+        wrong = (elevation < _LOWEST_M) | (elevation > _HIGHEST_M)
+        impossible += int(wrong.sum())
+        elevation[wrong] = np.nan
         lon, lat = np.meshgrid(x, y[part])
         if to_lonlat is not None and tile.datum is not VerticalDatum.ELLIPSOID:
             lon, lat = to_lonlat.transform(lon, lat)
-        elevation[part], note = ellipsoidal_height(elevation[part], lon, lat, tile.datum, geoids.get(tile.datum))
+        heights[part], note = ellipsoidal_height(elevation, lon, lat, tile.datum, geoids.get(tile.datum))
         notes.extend([note] if note else [])
-    return elevation.astype(np.float32), notes
+    if impossible:
+        notes.append(f"{tile.path.name}: {impossible} cells hold impossible elevations, taken as void")
+    return heights, notes
 
 
-def _elevation(tile: DemTile, rows: slice, cols: slice) -> Array:
-    """Elevations of a window in the tile's own datum, metres, NaN where void."""
+def _elevations(tile: DemTile, rows: slice, cols: slice) -> Iterator[tuple[slice, Array]]:
+    """Elevations of a window in the tile's own datum, metres, NaN where void, some rows at a time."""
     if is_hgt(tile.path):
-        return read_hgt(tile.path, tile.shape, rows, cols)
+        counts = hgt_counts(tile.path, tile.shape)[rows, cols]
+        for start in range(0, counts.shape[0], _ROWS_AT_ONCE):
+            yield slice(start, start + _ROWS_AT_ONCE), hgt_elevations(counts[start : start + _ROWS_AT_ONCE])
+        return
     with hardened_open(tile.path) as dataset:
-        window = Window.from_slices(rows, cols)
-        read = dataset.read(1, window=window, masked=True)
-        scaled = read.astype(np.float64).filled(np.nan) * dataset.scales[0] + dataset.offsets[0]
-    return np.asarray(scaled, dtype=np.float64)
+        for start in range(rows.start, rows.stop, _ROWS_AT_ONCE):
+            stop = min(start + _ROWS_AT_ONCE, rows.stop)
+            read = dataset.read(1, window=Window.from_slices((start, stop), (cols.start, cols.stop)), masked=True)
+            scaled = read.astype(np.float64).filled(np.nan) * dataset.scales[0] + dataset.offsets[0]
+            yield slice(start - rows.start, stop - rows.start), np.asarray(scaled, dtype=np.float64)
 
 
 def file_sha256(path: Path) -> str:
