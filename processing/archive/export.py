@@ -27,7 +27,7 @@ from processing.archive.compute import (
 from processing.archive.encode import fill_of
 from processing.archive.geozarr import map_crs
 from processing.archive.manifest import write_manifest
-from processing.archive.shards import stored_arrays
+from processing.archive.shards import stored_rows
 from processing.archive.store import Group, consolidate, create_store, expected_keys, plan_group
 from processing.model.conventions import REFLECTANCE_NODATA, REFLECTANCE_OFFSET, REFLECTANCE_SCALE
 from processing.model.errors import BadInput
@@ -183,10 +183,12 @@ def _fill(target: Any, image: OrthoImage, group: Group, progress: Progress | Non
 
     def put(index: tuple[int, int], *given: Any) -> None:
         rows, columns = level.region(index)
-        *bands, _ = stored_arrays((rows, columns), group.encodings, tiles_from(index, *given))
-        with lock:  # GDAL writes a dataset from one thread at a time
-            for number, band in enumerate(bands, start=1):
-                target.write(band, number, window=Window.from_slices(rows, columns))
+        shape = (rows.stop - rows.start, columns.stop - columns.start)
+        for first, (*bands, _) in stored_rows(shape, group.encodings, tiles_from(index, *given), level.chunk[0]):
+            part = slice(rows.start + first, rows.start + first + bands[0].shape[0])
+            with lock:  # GDAL writes a dataset from one thread at a time
+                for number, band in enumerate(bands, start=1):
+                    target.write(band, number, window=Window.from_slices(part, columns))
 
     given = shard_inputs(image, level)
     indices = list(level.shards())

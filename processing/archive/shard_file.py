@@ -5,7 +5,6 @@ parts, and the object's SHA-256 while its bytes are at hand. Reading is left to 
 """
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -22,67 +21,69 @@ _ABSENT = 2**64 - 1
 """Offset and length of a chunk that lies outside the array altogether."""
 
 
-def shard_bytes(
-    values: npt.NDArray[Any], shard: tuple[int, int], chunk: tuple[int, int], fill: float
-) -> tuple[bytes, ...]:
-    """The parts of a shard's object, in order: its chunks, then the index.
+class ShardFile:
+    """One shard, written from its first row of chunks to its last.
+
+    As the codecs ``bytes (little), blosc, crc32c`` in ``sharding_indexed`` with the index at the end, ``bytes
+    (little), crc32c``, lay it down (zarr-specs, codec ``sharding_indexed`` 1.0).
 
     Parameters
     ----------
-    values
-        ``(rows, columns)``, the part of the array that lies in the shard.
+    store, key
+        Folder of the store, and the object's key in it.
     shard, chunk
         Rows and columns of a whole shard, and of a chunk in it.
     fill
         Stands in the part of a chunk that lies outside the array.
-
-    Returns
-    -------
-    parts
-        As the codecs ``bytes (little), blosc, crc32c`` in ``sharding_indexed`` with the index at the end,
-        ``bytes (little), crc32c``, lay down (zarr.dev, codec ``sharding_indexed`` 1.0).
     """
-    index = np.full((shard[0] // chunk[0], shard[1] // chunk[1], 2), _ABSENT, dtype="<u8")
-    parts: list[bytes] = []
-    offset = 0
-    for row in range(index.shape[0]):
-        for column in range(index.shape[1]):
-            part = values[row * chunk[0] : (row + 1) * chunk[0], column * chunk[1] : (column + 1) * chunk[1]]
+
+    def __init__(self, store: Path, key: str, shard: tuple[int, int], chunk: tuple[int, int], fill: float) -> None:
+        self._key = key
+        self._chunk = chunk
+        self._fill = fill
+        self._index = np.full((shard[0] // chunk[0], shard[1] // chunk[1], 2), _ABSENT, dtype="<u8")
+        self._row = 0
+        self._size = 0
+        self._digest = hashlib.sha256()
+        path = store / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("wb")
+
+    def put(self, rows: npt.NDArray[Any]) -> None:
+        """Write the next row of chunks: ``(rows, columns)`` of the array, fewer than a chunk's only at its end."""
+        for column in range(self._index.shape[1]):
+            part = rows[:, column * self._chunk[1] : (column + 1) * self._chunk[1]]
             if part.size == 0:
-                continue
-            whole = part
-            if part.shape != chunk:
-                whole = np.full(chunk, fill, dtype=values.dtype)
+                break
+            if part.shape != self._chunk:
+                whole = np.full(self._chunk, self._fill, dtype=rows.dtype)
                 whole[: part.shape[0], : part.shape[1]] = part
-            packed = COMPRESSOR.encode(np.ascontiguousarray(whole, dtype=values.dtype.newbyteorder("<")))
-            checksum = google_crc32c.value(packed).to_bytes(4, "little")
-            index[row, column] = offset, len(packed) + len(checksum)
-            offset += len(packed) + len(checksum)
-            parts += [packed, checksum]
-    table = index.tobytes()
-    return (*parts, table, google_crc32c.value(table).to_bytes(4, "little"))
+                part = whole
+            packed = COMPRESSOR.encode(np.ascontiguousarray(part, dtype=rows.dtype.newbyteorder("<")))
+            self._index[self._row, column] = self._size, len(packed) + 4
+            self._write(packed)
+            self._write(google_crc32c.value(packed).to_bytes(4, "little"))
+        self._row += 1
 
+    def close(self) -> ObjectRecord:
+        """Write the index and measure the object.
 
-def write_shard(
-    store: Path, key: str, values: npt.NDArray[Any], shard: tuple[int, int], chunk: tuple[int, int], fill: float
-) -> ObjectRecord:
-    """Write one shard, and measure it.
+        Raises
+        ------
+        OSError
+            As the filesystem does; what was written so far stays, in a store that is not yet whole.
+        """
+        table = self._index.tobytes()
+        self._write(table)
+        self._write(google_crc32c.value(table).to_bytes(4, "little"))
+        self._file.close()
+        return ObjectRecord(self._key, self._size, self._digest.hexdigest())
 
-    Raises
-    ------
-    OSError
-        As the filesystem does; what was written so far stays, under the key, in a store that is not yet whole.
-    """
-    parts = shard_bytes(values, shard, chunk, fill)
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    path = store / key
-    path.parent.mkdir(parents=True, exist_ok=True)
-    size = sum(len(part) for part in parts)
-    with path.open("wb", buffering=0) as stream:
-        written = 0
-        block = b"".join(parts)
-        while written < size:
-            written += os.write(stream.fileno(), memoryview(block)[written:])
-    return ObjectRecord(key, size, digest.hexdigest())
+    def abandon(self) -> None:
+        """Let the file go, after an error."""
+        self._file.close()
+
+    def _write(self, part: bytes) -> None:
+        self._digest.update(part)
+        self._file.write(part)
+        self._size += len(part)

@@ -1,6 +1,6 @@
 """One task, one shard: encode, write, halve, measure. No two tasks ever touch the same object."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from processing.archive.encode_kernel import encode_into
 from processing.archive.layout import QA
 from processing.archive.manifest import ObjectRecord
 from processing.archive.pyramid import halve, halve_qa
-from processing.archive.shard_file import write_shard
+from processing.archive.shard_file import ShardFile
 from processing.archive.store import Group, Level
 from processing.model.image import Tile
 from processing.model.product import Encoding
@@ -42,50 +42,105 @@ def write_tiles(
     store: Path, level: Level, encodings: Mapping[str, Encoding], index: tuple[int, int], tiles: Iterable[Tile]
 ) -> ShardResult:
     """Encode tiles as they come, and write the shard they make up, of every band and of the flags."""
-    arrays = stored_arrays(level.region(index), encodings, tiles)
-    return _put(store, level, encodings, index, arrays)
+    return _write_rows(
+        store, level, encodings, index, stored_rows(_shape(level, index), encodings, tiles, level.chunk[0])
+    )
 
 
-def stored_arrays(
-    region: tuple[slice, slice], encodings: Mapping[str, Encoding], tiles: Iterable[Tile]
-) -> tuple[npt.NDArray[Any], ...]:
-    """What is stored of a region, encoded tile by tile: an array for each band, and the flags.
+def _shape(level: Level, index: tuple[int, int]) -> tuple[int, int]:
+    rows, columns = level.region(index)
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def _write_rows(
+    store: Path,
+    level: Level,
+    encodings: Mapping[str, Encoding],
+    index: tuple[int, int],
+    stored: Iterable[tuple[int, tuple[npt.NDArray[Any], ...]]],
+) -> ShardResult:
+    """Write a shard of every array from rows of chunks as they come: no more is held than one, and the halves."""
+    shape = _shape(level, index)
+    fills = _fills(encodings)
+    halves = [np.empty(((shape[0] + 1) // 2, (shape[1] + 1) // 2), dtype=dtype) for dtype, _ in fills.values()]
+    files = [
+        ShardFile(store, f"{level.path}/{name}/c/{index[0]}/{index[1]}", level.shard, level.chunk, fill)
+        for name, (_, fill) in fills.items()
+    ]
+    try:
+        for first, arrays in stored:
+            for file, half, array, (name, (_, fill)) in zip(files, halves, arrays, fills.items(), strict=True):
+                file.put(array)
+                part = halve_qa(array) if name == QA else halve(array, fill)
+                half[first // 2 : first // 2 + part.shape[0]] = part
+        return ShardResult(tuple(file.close() for file in files), tuple(halves))
+    finally:
+        for file in files:
+            file.abandon()
+
+
+def _fills(encodings: Mapping[str, Encoding]) -> dict[str, tuple[str, float]]:
+    """Type and filling of every array of a level, the flags last."""
+    bands = {name: (encoding.dtype, fill_of(encoding)) for name, encoding in encodings.items()}
+    return bands | {QA: ("uint16", int(Qa.NODATA))}
+
+
+def stored_rows(
+    shape: tuple[int, int], encodings: Mapping[str, Encoding], tiles: Iterable[Tile], height: int
+) -> Iterator[tuple[int, tuple[npt.NDArray[Any], ...]]]:
+    """What is stored of a region, ``height`` rows at a time: the first row, and an array for each band and the flags.
 
     Parameters
     ----------
-    region
-        Rows and columns of a level.
+    shape
+        Rows and columns of the region.
     encodings
         By band, in the order of the tiles' bands.
     tiles
-        Physical values and flags; what they do not cover is nodata. OUT_OF_RANGE is raised where any band was
-        clipped, NODATA where any has no value.
+        Physical values and flags, from top to bottom; what they do not cover is nodata. OUT_OF_RANGE is raised where
+        any band was clipped, NODATA where any has no value.
     """
-    rows, columns = region
-    shape = (rows.stop - rows.start, columns.stop - columns.start)
-    stored = [np.full(shape, fill_of(encoding), dtype=encoding.dtype) for encoding in encodings.values()]
-    flags = np.full(shape, Qa.NODATA, dtype=np.uint16)
-    for tile in tiles:
-        bits = tile.qa.astype(np.uint16)
-        for number, encoding in enumerate(encodings.values()):
-            if tile.values is None:
-                continue
-            if np.dtype(encoding.dtype).kind == "f":
-                stored[number][tile.rows, tile.cols] = tile.values[number]
-                bits[np.isnan(tile.values[number])] |= np.uint16(Qa.NODATA)
-            else:
-                encode_into(
-                    tile.values[number],
-                    encoding.scale,
-                    encoding.offset,
-                    limits_of(encoding),
-                    stored[number][tile.rows, tile.cols],
-                    bits,
-                    int(Qa.NODATA),
-                    int(Qa.OUT_OF_RANGE),
-                )
-        flags[tile.rows, tile.cols] = bits
-    return (*stored, flags)
+    fills = _fills(encodings)
+    waiting = iter(tiles)
+    tile = next(waiting, None)
+    for first in range(0, shape[0], height):
+        last = min(first + height, shape[0])
+        arrays = tuple(np.full((last - first, shape[1]), fill, dtype=dtype) for dtype, fill in fills.values())
+        while tile is not None and tile.rows.start < last:
+            _encode_tile(tile, (first, last), encodings, arrays)
+            if tile.rows.stop > last:
+                break  # the rest of it belongs to the next rows
+            tile = next(waiting, None)
+        yield first, arrays
+
+
+def _encode_tile(
+    tile: Tile, rows: tuple[int, int], encodings: Mapping[str, Encoding], arrays: tuple[npt.NDArray[Any], ...]
+) -> None:
+    """Encode what of a tile lies in some rows into arrays of these rows."""
+    start, stop = max(tile.rows.start, rows[0]), min(tile.rows.stop, rows[1])
+    part = slice(start - tile.rows.start, stop - tile.rows.start)
+    into = (slice(start - rows[0], stop - rows[0]), tile.cols)
+    bits = tile.qa[part].astype(np.uint16)
+    for number, encoding in enumerate(encodings.values()):
+        if tile.values is None:
+            continue
+        values = tile.values[number, part]
+        if np.dtype(encoding.dtype).kind == "f":
+            arrays[number][into] = values
+            bits[np.isnan(values)] |= np.uint16(Qa.NODATA)
+        else:
+            encode_into(
+                values,
+                encoding.scale,
+                encoding.offset,
+                limits_of(encoding),
+                arrays[number][into],
+                bits,
+                int(Qa.NODATA),
+                int(Qa.OUT_OF_RANGE),
+            )
+    arrays[-1][into] = bits
 
 
 def halve_shards(
@@ -97,32 +152,27 @@ def halve_shards(
     below: Mapping[tuple[int, int], ShardResult],
 ) -> ShardResult:
     """Write one shard of every array of a coarser level, from what the shards below it left behind."""
+    return _write_rows(store, level, group.encodings, index, _joined_rows(finer, level, index, below))
+
+
+def _joined_rows(
+    finer: Level, level: Level, index: tuple[int, int], below: Mapping[tuple[int, int], ShardResult]
+) -> Iterator[tuple[int, tuple[npt.NDArray[Any], ...]]]:
+    """Rows of chunks put together from the halves of the shards below: the first row, and every array."""
     rows, columns = level.region(index)
-    shape = (rows.stop - rows.start, columns.stop - columns.start)
-    arrays = [np.empty(shape, dtype=half.dtype) for half in next(iter(below.values())).halves]
-    for at, result in below.items():
-        region = finer.region(at)
-        for array, half in zip(arrays, result.halves, strict=True):
+    shape = _shape(level, index)
+    some = next(iter(below.values()))
+    for first in range(0, shape[0], level.chunk[0]):
+        last = min(first + level.chunk[0], shape[0])
+        arrays = tuple(np.empty((last - first, shape[1]), dtype=half.dtype) for half in some.halves)
+        for at, result in below.items():
+            region = finer.region(at)
             top, left = region[0].start // 2 - rows.start, region[1].start // 2 - columns.start
-            array[top : top + half.shape[0], left : left + half.shape[1]] = half
-    return _put(store, level, group.encodings, index, tuple(arrays))
-
-
-def _put(
-    store: Path,
-    level: Level,
-    encodings: Mapping[str, Encoding],
-    index: tuple[int, int],
-    arrays: tuple[npt.NDArray[Any], ...],
-) -> ShardResult:
-    """Write a shard of every band, and of the flags, which come last."""
-    fills = {name: fill_of(encoding) for name, encoding in encodings.items()} | {QA: int(Qa.NODATA)}
-    records, halves = [], []
-    for (name, fill), array in zip(fills.items(), arrays, strict=True):
-        key = f"{level.path}/{name}/c/{index[0]}/{index[1]}"
-        records.append(write_shard(store, key, array, level.shard, level.chunk, fill))
-        halves.append(halve_qa(array) if name == QA else halve(array, fill))
-    return ShardResult(tuple(records), tuple(halves))
+            for array, half in zip(arrays, result.halves, strict=True):
+                start, stop = max(top, first), min(top + half.shape[0], last)
+                if start < stop:
+                    array[start - first : stop - first, left : left + half.shape[1]] = half[start - top : stop - top]
+        yield first, arrays
 
 
 @dataclass(slots=True)

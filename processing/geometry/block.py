@@ -24,9 +24,10 @@ from processing.model.qa import Qa
 from processing.model.scene import PixelSource
 from processing.model.sensor_model import SensorModel
 
-TILE_PX = 256
-"""Pixels a side of what is mapped and resampled at a time: its source and positions stay in the cache."""
-READ_PX = 5 * TILE_PX
+TILE_PX = 250
+"""Pixels a side of what is mapped and resampled at a time: its source and positions stay in the cache, and it fits
+into the archive's chunks."""
+READ_PX = 4 * TILE_PX
 """Rows of output for which the image is read at a time: more would hold more memory, fewer read more twice."""
 
 

@@ -29,7 +29,7 @@ _HARDENED = {
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
     "GDAL_HTTP_MAX_RETRY": "0",
     # Windows are read once, or once more by a neighbour: the default, a twentieth of the memory, would only fill up.
-    "GDAL_CACHEMAX": 64_000_000,
+    "GDAL_CACHEMAX": 32_000_000,
 }
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
-from processing.archive.shard_file import write_shard
+from processing.archive.shard_file import ShardFile
 
 
 def array_of(store, shape, dtype, chunk, shard, fill):
@@ -25,6 +25,13 @@ def array_of(store, shape, dtype, chunk, shard, fill):
         fill_value=fill,
         config={"write_empty_chunks": True, "read_missing_chunks": False},
     )
+
+
+def write_shard(store, key, values, shard, chunk, fill):
+    file = ShardFile(store, key, shard, chunk, fill)
+    for row in range(0, values.shape[0], chunk[0]):
+        file.put(values[row : row + chunk[0]])
+    return file.close()
 
 
 def chunks_of(content, chunks):
