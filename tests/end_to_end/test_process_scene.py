@@ -4,6 +4,7 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -114,14 +115,19 @@ def test_ndvi_is_that_of_the_archived_reflectances(published: PackageOutcome, wo
 
 
 def test_the_same_package_again_changes_nothing_and_says_so(
-    published: PackageOutcome, work: Path, package: Path
+    published: PackageOutcome, work: Path, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def computed(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("computed again")
+
     before = _files(work / "home" / "archive")
+    monkeypatch.setattr("pipelines.process.publish_product", computed)
     again = _process(package, work / "home", dem=str(work / "dem"), derive=["ndvi"])
     assert again.outcome is Outcome.PUBLISHED
     assert again.reasons == ("already_published",)
     assert again.items == published.items
-    assert "process" not in again.stages, "nothing was computed"
+    # Planning runs again, to learn which product this would be; it is there, and nothing is computed.
+    assert set(again.stages) == {"ingest", "process", "publish", "derive"}
     assert _files(work / "home" / "archive") == before
 
 
