@@ -103,7 +103,7 @@ def ortho(
         known = ", ".join(_QUANTITIES)
         raise BadInput(f"unknown calibration '{how.calibrate}'; known: {known}", kind="ortho.calibrate")
     with tempfile.TemporaryDirectory(prefix="qyran-ortho-") as workspace:
-        scene = _one_scene(image, Path(workspace))
+        scene = one_scene(image, Path(workspace))
         if how.calibrate == "toa" and scene.acquired == UNKNOWN_TIME:
             raise BadInput(
                 f"'{image.name}' does not state when it was taken, so the sun is unknown",
@@ -135,7 +135,7 @@ def ortho(
     return reports | _summary(out, result, time.perf_counter() - began, error, refinement)
 
 
-def _one_scene(image: Path, workspace: Path) -> Scene:
+def one_scene(image: Path, workspace: Path) -> Scene:
     """The one scene with pixels and a model that an image or package holds.
 
     Raises

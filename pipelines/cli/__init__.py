@@ -2,6 +2,7 @@
 
 import typer
 
+from pipelines.cli.adjust import adjust
 from pipelines.cli.bench import bench
 from pipelines.cli.demo import demo
 from pipelines.cli.doctor import doctor
@@ -11,6 +12,7 @@ from pipelines.cli.ortho import ortho
 from pipelines.cli.process import process
 from pipelines.cli.search import search
 from pipelines.cli.simulate import simulate
+from pipelines.memory import share_one_arena
 
 app = typer.Typer(
     name="qyran",
@@ -20,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for command in (demo, info, process, search, ortho, export_rpc, simulate, doctor):
+for command in (demo, info, process, search, ortho, adjust, export_rpc, simulate, doctor):
     app.command()(command)
 app.add_typer(bench)
 
@@ -42,4 +44,5 @@ def _root(
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done (held and rejected are results), 1 failed, 2 wrong usage."""
+    share_one_arena()
     app()
