@@ -53,7 +53,8 @@ def adjust(
     vertical_datum
         ``auto``, ``ellipsoid``, ``egm96`` or ``egm2008``.
     references
-        Images on maps; scenes they cover are corrected against them first and then stay, the others come to them.
+        Images on maps. Scenes they cover are corrected against them first. Where that is some, these stay and the
+        others come to them; where it is all, the block stays where the references put it on average.
     kind
         ``shift``, ``drift`` or ``affine``.
     home
@@ -63,7 +64,8 @@ def adjust(
     -------
     dict
         ``out, kind, anchored, pairs`` (``scenes, points, rejected, before_m, after_m, mad_m``) and ``scenes``
-        (by name: ``image, rpc, shift_px, correction, fit, reference``); the document of ``adjustment.json``.
+        (by name: ``image, rpc, shift_px, correction, fit, reference``; what the reference had corrected comes before
+        ``shift_px`` and ``correction``); the document of ``adjustment.json``.
 
     Raises
     ------
@@ -85,13 +87,9 @@ def adjust(
         placed = {
             name: scene.but(model=anchors[name].model) if name in anchors else scene for name, scene in scenes.items()
         }
-        if anchors and len(anchors) == len(scenes):
-            raise BadInput(
-                "the references cover every scene, none is left to come to the others",
-                kind="block.anchor",
-                remedy="Correct each against them with `qyran ortho --reference`, or adjust without a reference.",
-            )
-        models, report = adjust_block(placed, terrain, kind=kind, anchored=tuple(anchors))
+        # Where references place every scene, their average places the block, and tie points what is within.
+        fixed = tuple(anchors) if len(anchors) < len(scenes) else ()
+        models, report = adjust_block(placed, terrain, kind=kind, anchored=fixed)
         rpcs = {name: _as_rpc(models[name], scenes[name], terrain) for name in scenes}
     files = {name: out / f"{name}_RPC.TXT" for name in scenes}
     told = _told(out, report) | {

@@ -36,8 +36,8 @@ def adjust(
     reference: Annotated[
         list[str] | None,
         typer.Option(
-            help="Image on a map: images it covers are corrected against it and stay, the others come to them. File, "
-            "folder, or COLLECTION/ID of an archived product. May be given several times.",
+            help="Image on a map that places the block: images it covers are corrected against it first. File, folder, "
+            "or COLLECTION/ID of an archived product. May be given several times.",
             metavar="IMAGE",
         ),
     ] = None,

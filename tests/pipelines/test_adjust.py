@@ -140,6 +140,36 @@ def test_what_is_written_serves_as_the_images_model(block: tuple[Path, dict[str,
     assert again["pairs"][0]["before_m"] < 0.1 * GSD_M
 
 
+def test_a_reference_places_the_block(block: tuple[Path, dict[str, Rpc]], tmp_path: Path) -> None:
+    folder, truths = block
+    terrain = hills(heights=(600.0, 1400.0), half_deg=0.06)
+    reference = tmp_path / "map.tif"
+    east, north = np.meshgrid(np.arange(500) + 0.5, np.arange(500) + 0.5)
+    pitch = GSD_M / METRES_A_DEGREE
+    west, top = LON - 250 * pitch, LAT + 250 * pitch
+    with rasterio.open(
+        reference,
+        "w",
+        driver="GTiff",
+        height=500,
+        width=500,
+        count=1,
+        dtype="uint16",
+        crs=terrain.crs,
+        transform=rasterio.Affine(pitch, 0.0, west, 0.0, -pitch, top),
+    ) as dataset:
+        dataset.write(np.round(_texture(west + east * pitch, top - north * pitch)).clip(1, 4000).astype(np.uint16), 1)
+    run = CliRunner().invoke(
+        app, [*_arguments(folder, tmp_path, "left", "right"), "--reference", str(reference), "--json"]
+    )
+    assert run.exit_code == 0, run.output
+    told = json.loads(run.stdout)
+    assert all(scene["reference"]["tie_points"] >= 10 for scene in told["scenes"].values())
+    for name in ("left", "right"):
+        assert np.hypot(*_misplaced(read_rpc(folder / f"{name}_RPC.TXT"), truths[name])) > GSD_M
+        assert np.hypot(*_misplaced(read_rpc(tmp_path / f"{name}_RPC.TXT"), truths[name])) < 0.15 * GSD_M
+
+
 @pytest.mark.parametrize(
     ("names", "kind"),
     [
