@@ -72,19 +72,19 @@ class GreyScene:
 
     def window(self, lines: tuple[int, int], samples: tuple[int, int]) -> Grey:
         """Counts ``(1, lines, samples)``; NaN where any band has no value."""
-        picked = []
-        for band in self.bands:
-            if self.scene.source is not None:
-                values = self.scene.source[slice(band, band + 1), slice(*lines), slice(*samples)][0]
-            else:
-                assert self.scene.pixels is not None
-                cut = {"band": band, "line": slice(*lines), "sample": slice(*samples)}
-                values = self.scene.pixels.isel(cut).to_numpy()
-            grey = values.astype(np.float32)
-            if self.scene.nodata is not None:
-                grey[values == self.scene.nodata] = np.nan
-            picked.append(grey)
-        return np.mean(picked, axis=0, keepdims=True).astype(np.float32)
+        # All bands at once: where a file holds them pixel by pixel, each would decode the others too.
+        first, last = min(self.bands), max(self.bands) + 1
+        if self.scene.source is not None:
+            values = self.scene.source[slice(first, last), slice(*lines), slice(*samples)]
+        else:
+            assert self.scene.pixels is not None
+            cut = {"band": slice(first, last), "line": slice(*lines), "sample": slice(*samples)}
+            values = self.scene.pixels.isel(cut).to_numpy()
+        values = values[[band - first for band in self.bands]]
+        grey = values.astype(np.float32)
+        if self.scene.nodata is not None:
+            grey[values == self.scene.nodata] = np.nan
+        return np.mean(grey, axis=0, keepdims=True).astype(np.float32)
 
 
 def predict(image: GreyScene, model: SensorModel, terrain: Terrain, geobox: GeoBox, *, scale: float = 1.0) -> Grey:
