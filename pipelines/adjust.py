@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ def _told(out: Path, report: BlockReport) -> dict[str, Any]:
                 "points": pair.points,
                 "rejected": pair.rejected,
                 # A pair may be tied only once the first round brought it near: then there is no figure before.
-                "before_m": pair.before_m if pair.before_m == pair.before_m else None,
+                "before_m": pair.before_m if isfinite(pair.before_m) else None,
                 "after_m": pair.after_m,
                 "mad_m": pair.mad_m,
             }

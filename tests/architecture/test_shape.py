@@ -21,6 +21,7 @@ LONG_FUNCTIONS: dict[str, str] = {
 }
 MANY_PARAMETERS: dict[str, str] = {
     "pipelines/cli/bench.py:ortho": "the command's options are its parameters",
+    "pipelines/cli/adjust.py:adjust": "the command's options are its parameters",
     "pipelines/cli/export_rpc.py:export_rpc": "the command's options are its parameters",
     "pipelines/cli/ortho.py:ortho": "the command's options are its parameters",
     "pipelines/cli/search.py:search": "the command's options are its parameters",
