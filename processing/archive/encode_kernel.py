@@ -24,20 +24,16 @@ def encode_into(
     ``absent_bit``; a value beyond the limits takes the nearest of them and raises ``clipped_bit``.
     """
     nodata, low, high = limits
+    inverse = 1.0 / scale
     for row in range(values.shape[0]):
         for column in range(values.shape[1]):
-            scaled = np.rint((np.float64(values[row, column]) - offset) / scale)
-            if np.isnan(scaled):
-                stored[row, column] = nodata
-                flags[row, column] |= absent_bit
-            elif scaled < low:
-                stored[row, column] = low
-                flags[row, column] |= clipped_bit
-            elif scaled > high:
-                stored[row, column] = high
-                flags[row, column] |= clipped_bit
-            else:
-                stored[row, column] = np.int64(scaled)
+            scaled = np.rint((np.float64(values[row, column]) - offset) * inverse)
+            # Chosen, not branched on, so that the compiler can take several at a time. NaN fails every comparison.
+            inside = scaled if scaled >= low else np.float64(low)
+            inside = inside if inside <= high else np.float64(high)
+            known = scaled == scaled
+            stored[row, column] = np.int32(inside) if known else np.int32(nodata)
+            flags[row, column] |= (0 if inside == scaled else clipped_bit) if known else absent_bit
 
 
 @njit(nogil=True, cache=True)
@@ -76,12 +72,13 @@ def gather_flags_into(flags: npt.NDArray[np.uint16], halved: npt.NDArray[np.uint
     """A flag is up where it is up in any of each 2 x 2 pixels."""
     rows, columns = flags.shape
     for row in range(halved.shape[0]):
-        for column in range(halved.shape[1]):
-            gathered = np.uint16(0)
-            for below in range(2 * row, min(2 * row + 2, rows)):
-                for beside in range(2 * column, min(2 * column + 2, columns)):
-                    gathered |= flags[below, beside]
-            halved[row, column] = gathered
+        upper = flags[2 * row]
+        lower = flags[min(2 * row + 1, rows - 1)]
+        half = halved[row]
+        for column in range(columns // 2):
+            half[column] = upper[2 * column] | upper[2 * column + 1] | lower[2 * column] | lower[2 * column + 1]
+        if columns % 2:
+            half[columns // 2] = upper[columns - 1] | lower[columns - 1]
 
 
 @njit(nogil=True, cache=True)

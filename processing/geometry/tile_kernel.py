@@ -291,7 +291,7 @@ def calibrate_tile(
     gains, offsets, illumination = figures
     rows = illumination.shape[0] - 1
     cols = illumination.shape[1] - 1
-    factor = np.full(_CHUNK, 1.0 / illumination[0, 0])
+    factor = np.full(_CHUNK, 1.0 / illumination[0, 0]).astype(np.float32)
     for start in range(0, line.size, _CHUNK):
         stop = min(start + _CHUNK, line.size)
         if rows > 0:
@@ -305,14 +305,16 @@ def calibrate_tile(
                 lower = illumination[row + 1, col] + (x - col) * (
                     illumination[row + 1, col + 1] - illumination[row + 1, col]
                 )
-                factor[point - start] = 1.0 / (upper + (y - row) * (lower - upper))
+                factor[point - start] = np.float32(1.0 / (upper + (y - row) * (lower - upper)))
         for band in range(values.shape[0]):
-            gain = gains[band]
-            offset = offsets[band]
-            for point in range(start, stop):
-                value = (values[band, point] * gain + offset) * factor[point - start]
-                values[band, point] = value
-                absent[point] |= bit if np.isnan(value) else 0
+            gain = np.float32(gains[band])
+            offset = np.float32(offsets[band])
+            # Of slices, from zero on: indices that cannot be negative are not looked at twice.
+            part, flags = values[band, start:stop], absent[start:stop]
+            for point in range(part.size):
+                part[point] = (part[point] * gain + offset) * factor[point]
+            for point in range(part.size):
+                flags[point] |= bit if np.isnan(part[point]) else 0
 
 
 @njit(nogil=True, cache=True)
