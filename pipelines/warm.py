@@ -13,7 +13,7 @@ from configs.registry import load_registry
 from pipelines.drafts import scenes_bounds
 from processing.archive.export import export_ortho
 from processing.chain import build_l1c
-from processing.geometry.tile_kernel import interleave
+from processing.geometry.pixel_kernel import interleave
 from processing.kernel_cache import drop_old_kernels
 from processing.readers.dem import open_terrain
 from processing.readers.find import open_delivery

@@ -12,11 +12,12 @@ from processing.geometry.lattice import Lattice, Nodes, lattice_nodes
 from processing.geometry.layered import ground_of, map_window
 from processing.geometry.mapping import Mapping
 from processing.geometry.occlusion import Visibility
+from processing.geometry.pixel_kernel import Figures, calibrate_tile, interleave, reach_of_tile
 from processing.geometry.plan import OrthoBlock, Window, enclosing
 from processing.geometry.resample import any_tap
 from processing.geometry.tap_kernel import resample_tile
 from processing.geometry.terrain import Heights, Terrain
-from processing.geometry.tile_kernel import Figures, calibrate_tile, interleave, negative_clearance, reach_of_tile
+from processing.geometry.tile_kernel import negative_clearance
 from processing.model.calibration import Calibration
 from processing.model.errors import Defect
 from processing.model.image import Tile

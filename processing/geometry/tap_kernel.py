@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, uint64
 
+from processing.geometry.weight_kernel import fill_weights, full_weight, taps_at
+
 Array = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.float32]
 Whole = npt.NDArray[np.int64]
@@ -29,116 +31,6 @@ class Kernel(NamedTuple):
     taps: int
     line_factor: float
     sample_factor: float
-
-
-@njit(nogil=True, cache=True)
-def kernel_weight(distance: float, taps: int) -> float:
-    """Weight of a tap at a distance from the position, by the number of taps: 2 bilinear, 4 Keys, 6 Lanczos3."""
-    t = abs(distance)
-    if taps == 2:
-        return max(1.0 - t, 0.0)
-    if taps == 4:
-        if t <= 1.0:
-            return (1.5 * t - 2.5) * t * t + 1.0
-        return ((-0.5 * t + 2.5) * t - 4.0) * t + 2.0 if t < 2.0 else 0.0
-    if t < 1e-9:
-        return 1.0
-    return 3.0 * np.sin(np.pi * t) * np.sin(np.pi * t / 3.0) / (np.pi * np.pi * t * t) if t < 3.0 else 0.0
-
-
-@njit(nogil=True, cache=True)
-def _taps_at(position: float, taps: int, scale: float, size: int, weights: Array) -> tuple[int, int]:
-    """First pixel and number of taps of a kernel widened by ``scale``, within the image; fills the weights."""
-    reach = 0.5 * taps * scale
-    first = max(int(np.floor(position - 0.5 - reach)) + 1, 0)
-    last = min(int(np.floor(position - 0.5 + reach)), size - 1)
-    for tap in range(last - first + 1):
-        weights[tap] = kernel_weight((position - 0.5 - (first + tap)) / scale, taps)
-    return first, last - first + 1
-
-
-@njit(nogil=True, cache=True)
-def _full_weight(position: float, taps: int, scale: float) -> float:
-    """Sum of a widened kernel's weights, were the image endless."""
-    reach = 0.5 * taps * scale
-    total: float = 0.0
-    for pixel in range(int(np.floor(position - 0.5 - reach)) + 1, int(np.floor(position - 0.5 + reach)) + 1):
-        total += kernel_weight((position - 0.5 - pixel) / scale, taps)
-    return total
-
-
-@njit(nogil=True, cache=True)
-def _prepare(positions: Array, origin: int, taps: int, first: Whole, weights: Pixels) -> None:
-    """First tap's pixel in the source, and the weights, of each position along one axis."""
-    half = taps // 2 - 1
-    for point in range(positions.size):
-        centred = positions[point] - 0.5
-        whole = np.floor(centred)
-        first[point] = np.int64(whole) - half - origin
-        fraction = np.float32(centred - whole)
-        if taps == 2:
-            weights[0, point] = np.float32(1.0) - fraction
-            weights[1, point] = fraction
-        elif taps == 4:
-            weights[0, point] = (
-                (np.float32(-0.5) * fraction + np.float32(1.0)) * fraction - np.float32(0.5)
-            ) * fraction
-            weights[1, point] = (np.float32(1.5) * fraction - np.float32(2.5)) * fraction * fraction + np.float32(1.0)
-            weights[2, point] = (
-                (np.float32(-1.5) * fraction + np.float32(2.0)) * fraction + np.float32(0.5)
-            ) * fraction
-            weights[3, point] = (np.float32(0.5) * fraction - np.float32(0.5)) * fraction * fraction
-        else:
-            _lanczos(centred - whole, weights, point)
-
-
-@njit(nogil=True, cache=True)
-def _cosine(x: float) -> float:
-    """Cosine of up to half pi, to 1e-10: what single-precision weights need, at a tenth of the library's time."""
-    y = x * x
-    series: float = 1.0 + y * (-1 / 2 + y * (1 / 24 + y * (-1 / 720 + y * (1 / 40320 + y * (-1 / 3628800 + y * (
-        1 / 479001600 - y / 87178291200))))))  # fmt: skip
-    return series
-
-
-@njit(nogil=True, cache=True)
-def _sine(x: float) -> float:
-    """Sine of up to half pi, to 1e-10."""
-    y = x * x
-    series: float = 1.0 + y * (-1 / 6 + y * (1 / 120 + y * (-1 / 5040 + y * (1 / 362880 + y * (-1 / 39916800 + y * (
-        1 / 6227020800 - y / 1307674368000))))))  # fmt: skip
-    return x * series
-
-
-@njit(nogil=True, cache=True)
-def _lanczos(fraction: float, weights: Pixels, point: int) -> None:
-    """Lanczos3 weights with three sines instead of twelve: sin(pi (f + k)) is +-sin(pi f).
-
-    They are scaled to a sum of one, as a constant image must stay what it is.
-    """
-    if fraction < 1e-9:
-        for tap in range(6):
-            weights[tap, point] = np.float32(tap == 2)
-        return
-    sine = _cosine(np.pi * (fraction - 0.5))
-    third = _sine(np.pi * fraction / 3.0)
-    cothird = _cosine(np.pi * fraction / 3.0)
-    half_root = 0.8660254037844386  # sin(pi / 3); cos(pi / 3) is a half
-    # sin(pi (f + 2 - tap)) sin(pi (f + 2 - tap) / 3) by the addition theorem, over the distance squared.
-    ahead = half_root * cothird
-    w0 = sine * (ahead - 0.5 * third) / ((fraction + 2.0) * (fraction + 2.0))
-    w1 = -sine * (ahead + 0.5 * third) / ((fraction + 1.0) * (fraction + 1.0))
-    w2 = sine * third / (fraction * fraction)
-    w3 = -sine * (0.5 * third - ahead) / ((fraction - 1.0) * (fraction - 1.0))
-    w4 = sine * (-0.5 * third - ahead) / ((fraction - 2.0) * (fraction - 2.0))
-    w5 = sine * third / ((fraction - 3.0) * (fraction - 3.0))
-    share = 1.0 / (w0 + w1 + w2 + w3 + w4 + w5)
-    weights[0, point] = np.float32(w0 * share)
-    weights[1, point] = np.float32(w1 * share)
-    weights[2, point] = np.float32(w2 * share)
-    weights[3, point] = np.float32(w3 * share)
-    weights[4, point] = np.float32(w4 * share)
-    weights[5, point] = np.float32(w5 * share)
 
 
 @njit(nogil=True, inline="always")
@@ -237,14 +129,14 @@ def _careful(
     """All bands of one point in float64, taps without a value left out; 1 if a tap is in the image but not here."""
     line, sample = position
     taps, line_factor, sample_factor = kernel
-    top, rows = _taps_at(line, taps, line_factor, image[0], weights[0])
-    left, cols = _taps_at(sample, taps, sample_factor, image[1], weights[1])
+    top, rows = taps_at(line, taps, line_factor, image[0], weights[0])
+    left, cols = taps_at(sample, taps, sample_factor, image[1], weights[1])
     top -= origin[0]
     left -= origin[1]
     if top < 0 or left < 0 or top + rows > source.shape[0] or left + cols > source.shape[1]:
         result[:, at] = np.nan
         return 1
-    least = LEAST_WEIGHT * _full_weight(line, taps, line_factor) * _full_weight(sample, taps, sample_factor)
+    least = LEAST_WEIGHT * full_weight(line, taps, line_factor) * full_weight(sample, taps, sample_factor)
     for band in range(source.shape[2]):
         nearest = source[int(line) - origin[0], int(sample) - origin[1], band]
         if np.isnan(nearest):
@@ -297,8 +189,8 @@ def resample_tile(
         values = result[:, start : start + _CHUNK]
         count = lines_at.size
         if fast:
-            _prepare(lines_at, origin[0], taps, rows, down)
-            _prepare(samples_at, origin[1], taps, cols, across)
+            fill_weights(lines_at, origin[0], taps, rows, down)
+            fill_weights(samples_at, origin[1], taps, cols, across)
             for point in range(count):
                 whole = (
                     0.0 <= lines_at[point] < image[0]
