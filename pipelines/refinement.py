@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from configs.settings import Home
-from processing.archive.write import published
 from processing.geometry.extent import Bounds, ground_bounds, ground_sampling_m, terrain_range
 from processing.geometry.refine import GroundControlPoint, Refined, RefinementReport, refine_from_gcps
 from processing.geometry.terrain import Terrain
@@ -250,6 +249,9 @@ def _reference_path(name: str, home: Home) -> Path:
     collection, _, item = name.partition("/")
     if path.exists() or not item or "/" in item:
         return path
+    # Imported where it is used: see above.
+    from processing.archive.write import published
+
     product = published(home.path, collection, item)
     files = {} if product is None else {file.key: file.href for file in product.files}
     band = next((band for band in _MATCHED_BANDS if band in files), None)
