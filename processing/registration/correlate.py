@@ -65,7 +65,7 @@ def phase_shift(
     are laid on the same ground too, until the result stands: a window on other ground in each draws it towards zero
     (measured: by 0.09 px of 0.5 where low frequencies dominate). The fraction comes from the matrix
     DFT of Guizar-Sicairos et al. (2008), zoomed in on by fours: 49 values of the correlation a step, where a single
-    fine grid (as scikit-image lays it) takes thousands, and products so large that BLAS starts threads for each.
+    fine grid (as scikit-image lays it) takes thousands.
 
     Parameters
     ----------
