@@ -36,7 +36,7 @@ def halve(stored: npt.NDArray[Any], nodata: float) -> npt.NDArray[Any]:
     halved
         Same type, ``(ceil(rows / 2), ceil(columns / 2))``.
     """
-    halved = np.empty(_half(stored.shape), dtype=stored.dtype)
+    halved = np.empty(half_shape(stored.shape), dtype=stored.dtype)
     if stored.dtype.kind == "f":
         halve_reals_into(stored, halved)
     else:
@@ -46,10 +46,11 @@ def halve(stored: npt.NDArray[Any], nodata: float) -> npt.NDArray[Any]:
 
 def halve_qa(qa: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
     """One level coarser: a flag is up where it is up in any of the four pixels."""
-    halved = np.empty(_half(qa.shape), dtype=np.uint16)
+    halved = np.empty(half_shape(qa.shape), dtype=np.uint16)
     gather_flags_into(qa, halved)
     return halved
 
 
-def _half(shape: tuple[int, ...]) -> tuple[int, int]:
+def half_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns one level coarser."""
     return (shape[0] + 1) // 2, (shape[1] + 1) // 2

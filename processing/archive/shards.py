@@ -13,7 +13,7 @@ from processing.archive.encode import fill_of, limits_of
 from processing.archive.encode_kernel import encode_into
 from processing.archive.layout import QA
 from processing.archive.manifest import ObjectRecord
-from processing.archive.pyramid import halve, halve_qa
+from processing.archive.pyramid import half_shape, halve, halve_qa
 from processing.archive.shard_file import ShardFile
 from processing.archive.store import Group, Level
 from processing.model.image import Tile
@@ -62,7 +62,7 @@ def _write_rows(
     """Write a shard of every array from rows of chunks as they come: no more is held than one, and the halves."""
     shape = _shape(level, index)
     fills = _fills(encodings)
-    halves = [np.empty(((shape[0] + 1) // 2, (shape[1] + 1) // 2), dtype=dtype) for dtype, _ in fills.values()]
+    halves = [np.empty(half_shape(shape), dtype=dtype) for dtype, _ in fills.values()]
     files = [
         ShardFile(store, f"{level.path}/{name}/c/{index[0]}/{index[1]}", level.shard, level.chunk, fill)
         for name, (_, fill) in fills.items()

@@ -6,7 +6,6 @@ coordinates by pyproj; what is fast interpolates between nodes what is smooth (d
 north), and takes heights and slopes from the terrain pixel by pixel.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,13 +15,12 @@ from odc.geo.geobox import GeoBox
 from pyproj import Geod, Transformer
 
 from processing.geometry.mapping import lonlat_of_map
+from processing.geometry.sight_lines import LOOK_UP_M, Directions, filled_from_nearest
 from processing.geometry.terrain import Terrain, bilinear
 from processing.model.errors import BadInput
 from processing.model.sensor_model import SensorModel
 
 Array = npt.NDArray[np.float64]
-Directions = Callable[[Array, Array], tuple[Array, Array]]
-"""Zenith angle and azimuth, degrees, at (lon, lat)."""
 
 BOUND_DEG = 0.005
 """How far a fast direction may lie from the exact one: half a step of the encoding. Tested, see test_angles.py."""
@@ -30,8 +28,6 @@ NODE_PX = 64
 """Pixels from node to node of what hangs on the map, counted from the whole grid's corner."""
 _IMAGE_NODES = 33
 """Nodes a side of what hangs on the image, from its first corner to its last."""
-_LOOK_UP_M = 1000.0
-"""Height over which the line of sight is taken: the sensor's path bends nowhere below space."""
 _ELLIPSOID = Geod(ellps="WGS84")
 _PROBE_M = 100.0
 """Distance over which the turn of grids against north is taken."""
@@ -56,8 +52,8 @@ def line_of_sight(
     """
     lon, lat, height = np.broadcast_arrays(*(np.asarray(axis, dtype=np.float64) for axis in (lon, lat, height)))
     line, sample = model.ground_to_image(lon, lat, height)
-    above = model.image_to_ground(line, sample, height + _LOOK_UP_M)
-    toward = earth_fixed(*above, height + _LOOK_UP_M) - earth_fixed(lon, lat, height)
+    above = model.image_to_ground(line, sample, height + LOOK_UP_M)
+    toward = earth_fixed(*above, height + LOOK_UP_M) - earth_fixed(lon, lat, height)
     east, north, up = local_axes(lon, lat)
     length = np.sqrt((toward**2).sum(axis=0))
     return tuple((toward * axis).sum(axis=0) / length for axis in (east, north, up))  # type: ignore[return-value]
@@ -186,14 +182,10 @@ def angle_nodes(
 
 def _filled(values: Array) -> Array:
     """Nodes that the model cannot map take the nearest known one's values."""
-    unknown = ~np.isfinite(values).all(axis=0)
-    if unknown.all():
+    known = np.isfinite(values).all(axis=0)
+    if not known.any():
         raise BadInput("the sensor model maps no part of the image to the ground", kind="geometry.no_footprint")
-    # Imported where it is needed, which is seldom: it takes long.
-    from scipy.ndimage import distance_transform_edt
-
-    nearest = tuple(distance_transform_edt(unknown, return_distances=False, return_indices=True))
-    return np.asarray(values[(slice(None), *nearest)])
+    return filled_from_nearest(values, known)
 
 
 def _cells_a_metre(terrain: Terrain, lon: Array, lat: Array) -> Array:

@@ -12,8 +12,9 @@ from dask.delayed import delayed
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
-from processing.geometry.angles import AngleNodes, Directions, angle_layers, angle_nodes
+from processing.geometry.angles import AngleNodes, angle_layers, angle_nodes
 from processing.geometry.plan import OrthoPlan
+from processing.geometry.sight_lines import Directions
 from processing.geometry.terrain import Terrain
 from processing.model.angle_layers import ANGLES, LAYERS
 from processing.model.conventions import SHARD_PX

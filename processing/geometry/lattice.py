@@ -5,7 +5,7 @@ three heights; between nodes its quadratic in height is interpolated bilinearly.
 sampled at every pixel. Where a cell of the lattice would break the bound, its pixels take the exact path.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -86,11 +86,11 @@ def plan_lattice(
         Largest error allowed, source pixels.
     """
     middle, reach = sum(heights) / 2, max((heights[1] - heights[0]) / 2 + 1.0, _THINNEST_M)
-    steepest = steepest_step(terrain)
+    steepest = float(largest_step(terrain.heights))
     chosen = windows[:: max(len(windows) // _SAMPLED_CELLS, 1)]
-    lattice = Lattice(step=1, middle_m=middle, reach_m=reach, steepest_m=steepest, bound_px=bound_px)
+    lattice = Lattice(step=STEPS[0], middle_m=middle, reach_m=reach, steepest_m=steepest, bound_px=bound_px)
     for step in STEPS:
-        lattice = Lattice(step=step, middle_m=middle, reach_m=reach, steepest_m=steepest, bound_px=bound_px)
+        lattice = replace(lattice, step=step)
         cells = []
         for number, (row0, _, col0, col1) in enumerate(chosen):
             # Each window is looked at in another place along its width.
@@ -101,11 +101,6 @@ def plan_lattice(
         if known.size and known.max() <= COMFORT * bound_px:
             break
     return lattice
-
-
-def steepest_step(terrain: Terrain) -> float:
-    """Largest height difference between neighbouring cells, m; 0 where no two neighbours are known."""
-    return float(largest_step(terrain.heights))
 
 
 def lattice_nodes(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from numba import njit
 
 from processing.geometry.tap_kernel import LEAST_WEIGHT, resample_tile
+from processing.geometry.weight_kernel import tap_range
 
 Array = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.float32]
@@ -84,8 +85,6 @@ def any_tap(
     result: Mask,
 ) -> None:
     """Fill ``result`` (points): whether any tap in the image lies on a true pixel of a mask, read as ``source`` is."""
-    reach_line = 0.5 * taps * max(scale[0], 1.0)
-    reach_sample = 0.5 * taps * max(scale[1], 1.0)
     for point in range(line.size):
         result[point] = False
         if not (0.0 <= line[point] < image[0] and 0.0 <= sample[point] < image[1]):
@@ -93,12 +92,10 @@ def any_tap(
         if taps == 1:
             result[point] = mask[int(line[point]) - origin[0], int(sample[point]) - origin[1]]
             continue
-        top = max(int(np.floor(line[point] - 0.5 - reach_line)) + 1 - origin[0], 0)
-        left = max(int(np.floor(sample[point] - 0.5 - reach_sample)) + 1 - origin[1], 0)
-        below = min(int(np.floor(line[point] - 0.5 + reach_line)) + 1 - origin[0], mask.shape[0])
-        right = min(int(np.floor(sample[point] - 0.5 + reach_sample)) + 1 - origin[1], mask.shape[1])
-        for row in range(top, below):
-            for col in range(left, right):
+        top, bottom = tap_range(line[point], taps, max(scale[0], 1.0))
+        left, right = tap_range(sample[point], taps, max(scale[1], 1.0))
+        for row in range(max(top - origin[0], 0), min(bottom + 1 - origin[0], mask.shape[0])):
+            for col in range(max(left - origin[1], 0), min(right + 1 - origin[1], mask.shape[1])):
                 result[point] |= mask[row, col]
 
 

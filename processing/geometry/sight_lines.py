@@ -19,8 +19,8 @@ _NODES = 17
 """Nodes a side. Over 2 degrees of latitude a metre's width in cells changes by 4 %: linear to 1e-4 between nodes."""
 _FINER = 16
 """Parts of a node's distance in which a model is asked: an image may be smaller than that distance."""
-_LOOK_UP_M = 1000.0
-"""Height over which the sensor's line of sight is taken."""
+LOOK_UP_M = 1000.0
+"""Height over which the line of sight is taken: the sensor's path bends nowhere below space."""
 _LOWEST_SUN_DEG = 88.0
 """A sun lower than this is taken to stand there: shadows then are 30 times as long as what casts them is high."""
 _ELLIPSOID = Geod(ellps="WGS84")
@@ -64,17 +64,24 @@ def toward_satellite(terrain: Terrain, model: SensorModel) -> SightLines:
     row, col, lon, lat = _nodes(terrain, (_NODES - 1) * _FINER + 1)
     height = sum(terrain.extremes) / 2
     line, sample = model.ground_to_image(lon, lat, height)
-    up_lon, up_lat = model.image_to_ground(line, sample, height + _LOOK_UP_M)
+    up_lon, up_lat = model.image_to_ground(line, sample, height + LOOK_UP_M)
     known = np.isfinite(up_lon) & np.isfinite(up_lat)
     if not known.any():
         raise BadInput("the sensor model sees no part of this terrain", kind="geometry.no_footprint")
+    packed = _per_metre(terrain, (row, col), (lon, lat), (up_lon, up_lat), LOOK_UP_M)
+    nodes = filled_from_nearest(packed, known)[:, ::_FINER, ::_FINER]
+    return SightLines(grid_shape=terrain.heights.shape, packed=np.ascontiguousarray(nodes))
+
+
+def filled_from_nearest(values: Array, known: npt.NDArray[np.bool_]) -> Array:
+    """Values ``(kinds, rows, cols)`` in which unknown nodes have taken the nearest known one's."""
+    if known.all():
+        return values
     # Imported where it is needed, which is seldom: it takes long.
     from scipy.ndimage import distance_transform_edt
 
     nearest = tuple(distance_transform_edt(~known, return_distances=False, return_indices=True))
-    packed = _per_metre(terrain, (row, col), (lon, lat), (up_lon, up_lat), _LOOK_UP_M)
-    nodes = packed[(slice(None), *nearest)][:, ::_FINER, ::_FINER]
-    return SightLines(grid_shape=terrain.heights.shape, packed=np.ascontiguousarray(nodes))
+    return np.asarray(values[(slice(None), *nearest)])
 
 
 def toward_sun(terrain: Terrain, sun: Directions) -> SightLines:

@@ -25,11 +25,17 @@ def kernel_weight(distance: float, taps: int) -> float:
 
 
 @njit(nogil=True, cache=True)
+def tap_range(position: float, taps: int, scale: float) -> tuple[int, int]:
+    """First and last pixel along one axis, ends included, that a kernel widened by ``scale`` takes, image or not."""
+    reach = 0.5 * taps * scale
+    return int(np.floor(position - 0.5 - reach)) + 1, int(np.floor(position - 0.5 + reach))
+
+
+@njit(nogil=True, cache=True)
 def taps_at(position: float, taps: int, scale: float, size: int, weights: Array) -> tuple[int, int]:
     """First pixel and number of taps of a kernel widened by ``scale``, within the image; fills the weights."""
-    reach = 0.5 * taps * scale
-    first = max(int(np.floor(position - 0.5 - reach)) + 1, 0)
-    last = min(int(np.floor(position - 0.5 + reach)), size - 1)
+    first, last = tap_range(position, taps, scale)
+    first, last = max(first, 0), min(last, size - 1)
     for tap in range(last - first + 1):
         weights[tap] = kernel_weight((position - 0.5 - (first + tap)) / scale, taps)
     return first, last - first + 1
@@ -38,9 +44,9 @@ def taps_at(position: float, taps: int, scale: float, size: int, weights: Array)
 @njit(nogil=True, cache=True)
 def full_weight(position: float, taps: int, scale: float) -> float:
     """Sum of a widened kernel's weights, were the image endless."""
-    reach = 0.5 * taps * scale
+    first, last = tap_range(position, taps, scale)
     total: float = 0.0
-    for pixel in range(int(np.floor(position - 0.5 - reach)) + 1, int(np.floor(position - 0.5 + reach)) + 1):
+    for pixel in range(first, last + 1):
         total += kernel_weight((position - 0.5 - pixel) / scale, taps)
     return total
 
