@@ -115,6 +115,15 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real S3 server on loopback (:class:`tests.services.seaweed.S3Server`); one a session and xdist worker."""
+    from tests.services.seaweed import seaweed
+
+    with seaweed(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
 class NetworkUsed(AssertionError):
     """A test reached for a machine other than this one."""
 
