@@ -57,6 +57,11 @@ class Home:
         return self.path / "auxiliary" / "reference"
 
     @property
+    def inputs(self) -> Path:
+        """What products were made from, each under its SHA-256: packages, elevation tiles, geoids, configuration."""
+        return self.path / "inputs"
+
+    @property
     def prefect(self) -> Path:
         """Prefect's own home."""
         return self.path / "prefect"
@@ -70,6 +75,11 @@ class Home:
     def configs(self) -> Path:
         """The operator's own YAML files, laid over the shipped ones."""
         return self.path / "configs"
+
+    @property
+    def scrub(self) -> Path:
+        """The scrub's ledger: what was hashed again when."""
+        return self.path / "scrub"
 
     @property
     def staging(self) -> Path:

@@ -8,8 +8,9 @@ from typing import Any
 
 from configs.registry import Registry
 from configs.schema import MissionConfig, RecipeConfig, SensorConfig
-from pipelines.refinement import UNREFINED, SceneRefinements
-from pipelines.software import software_versions
+from pipelines.lineages import derived_lineage, scene_lineage
+from pipelines.refinement import SceneRefinements
+from pipelines.requests import SceneRequest
 from processing.chain import terrain_bounds
 from processing.geometry.extent import Bounds
 from processing.geometry.strip import cut_scenes
@@ -19,7 +20,7 @@ from processing.model.conventions import REFLECTANCE_NODATA, REFLECTANCE_OFFSET,
 from processing.model.errors import BadInput
 from processing.model.image import OrthoImage
 from processing.model.levels import Level
-from processing.model.lineage import InputRecord, Lineage
+from processing.model.lineage import InputRecord
 from processing.model.product import Encoding, Product, ProductDraft, item_id
 from processing.model.scene import Delivery, Scene
 from processing.readers.protocol import UNKNOWN_MISSION, UNKNOWN_TIME
@@ -103,14 +104,14 @@ def scene_draft(
     delivery: Delivery,
     images: Sequence[OrthoImage],
     *,
-    recipe: RecipeConfig,
+    request: SceneRequest,
     registry: Registry,
     terrain: Terrain,
     package: InputRecord,
-    refined: SceneRefinements = UNREFINED,
+    refined: SceneRefinements,
 ) -> ProductDraft:
-    """The draft of the product that a recipe makes from a delivered package."""
-    first = delivery.scenes[0]
+    """The draft of the product that the recipe of a request makes from a delivered package."""
+    first, recipe = delivery.scenes[0], registry.recipes[request.recipe]
     sensor, mission = registry.sensors[first.sensor], registry.missions[first.mission]
     acquired = min(scene.acquired for scene in delivery.scenes)
     return ProductDraft(
@@ -131,12 +132,8 @@ def scene_draft(
         attachments=refined.attachments(delivery.scenes),
         registration=model_relations(delivery.scenes),
         registration_limit_px=sensor.registration_limit_px,
-        lineage=Lineage(
-            recipe=recipe.id,
-            recipe_version=recipe.version,
-            inputs=(package, *terrain.sources, *refined.sources()),
-            parameters=_parameters(delivery, images, recipe, terrain) | refined.parameters(),
-            software=software_versions(),
+        lineage=scene_lineage(
+            delivery, images, request=request, registry=registry, terrain=terrain, package=package, refined=refined
         ),
         **_picture(recipe, [band.name for image in images for band in image.bands]),
     )
@@ -168,19 +165,7 @@ def derived_draft(parent: Product, image: OrthoImage, *, recipe: RecipeConfig, m
         gsd_m=parent.gsd_m,
         accuracy=parent.accuracy,
         parents=(f"{parent.collection}/{parent.id}",),
-        lineage=Lineage(
-            recipe=recipe.id,
-            recipe_version=recipe.version,
-            inputs=(
-                InputRecord(role="parent", name=f"{parent.collection}/{parent.id}", sha256=parent.manifest_sha256),
-                *(record for record in parent.lineage.inputs if record.role == "package"),
-            ),
-            parameters={
-                "expressions": {output.name: output.expression for output in recipe.outputs},
-                "grid": _grid(image),
-            },
-            software=software_versions(),
-        ),
+        lineage=derived_lineage(parent, image, recipe),
         **_picture(recipe, [band.name for band in image.bands]),
     )
 
@@ -198,11 +183,6 @@ def applicable_recipes(parent: Product, registry: Registry) -> tuple[str, ...]:
         for recipe in registry.recipes.values()
         if recipe.parent == parent.level and bands.issuperset(recipe.inputs)
     )
-
-
-def package_record(delivery_id: str, sha256: str) -> InputRecord:
-    """The package in a product's lineage."""
-    return InputRecord(role="package", name=delivery_id, sha256=sha256)
 
 
 def dem_paths(given: str, fallback: Path) -> Path:
@@ -255,49 +235,6 @@ def _facts(delivery: Delivery) -> dict[str, str | float | int]:
         facts |= scene.platform_facts
         facts[f"scene_id_{scene.group}"] = scene.scene_id
     return facts
-
-
-def _parameters(
-    delivery: Delivery, images: Sequence[OrthoImage], recipe: RecipeConfig, terrain: Terrain
-) -> dict[str, Any]:
-    """Everything that decides a pixel and is not an input or a version."""
-    return {
-        "stages": list(recipe.stages),
-        "quantity": sorted({str(image.quantity) for image in images}),
-        "resampling": recipe.resampling,
-        "vertical_datum": terrain.datum_note,
-        "grids": {image.group: _grid(image) for image in images},
-        "calibration": {
-            band.name: {
-                "rule": str(cal.rule),
-                "gain": cal.gain,
-                "bias": cal.bias,
-                "esun": cal.esun,
-                "from": cal.esun_source,
-            }
-            for scene in delivery.scenes
-            for band in scene.bands
-            if (cal := band.calibration) is not None
-        },
-    } | _segment(delivery)
-
-
-def _segment(delivery: Delivery) -> dict[str, Any]:
-    """First line and number of lines of each image, where it is a segment."""
-    cut = {
-        scene.group: [scene.platform_facts[f"first_line_{scene.group}"], scene.platform_facts[f"lines_{scene.group}"]]
-        for scene in delivery.scenes
-        if f"first_line_{scene.group}" in scene.platform_facts
-    }
-    return {"lines": cut} if cut else {}
-
-
-def _grid(image: OrthoImage) -> dict[str, Any]:
-    return {
-        "crs": str(image.geobox.crs),
-        "transform": [float(value) for value in tuple(image.geobox.affine)[:6]],
-        "shape": [int(size) for size in image.geobox.shape],
-    }
 
 
 def _picture(recipe: RecipeConfig, bands: Sequence[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pipelines.drafts import applicable_recipes
 from pipelines.observe import registration_line, report_progress
 from pipelines.outcomes import ItemLink, PackageOutcome, Stop, failure_of, stop_for_package
 from pipelines.packages import Ingested, ingest_package, leave_workspace, quarantine_package
-from pipelines.planning import plan_scene
+from pipelines.planning import keep_what_made, plan_scene
 from pipelines.products import derive_product
 from pipelines.requests import EVERY_RECIPE, ProductRequest, SceneRequest
 from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
@@ -29,6 +29,8 @@ from processing.model.product import Product
 from processing.model.quality import Outcome
 
 ALREADY_PUBLISHED = "already_published"
+INPUTS_NOT_KEPT = "inputs_not_kept"
+"""There was no room for a copy of the package or of an elevation tile: the product can be made again only with them."""
 
 
 @flow(name="process-scene", description=__doc__, persist_result=False)
@@ -55,7 +57,7 @@ def _run(request: SceneRequest) -> PackageOutcome:
     derived = _timed(stages, "derive", _derive_all, request, link)
     product = published(installation(request)[0].path, link.collection, link.id)
     assert product is not None
-    reasons = [ALREADY_PUBLISHED] if made["archived"] else []
+    reasons = [ALREADY_PUBLISHED] * made["archived"] + [INPUTS_NOT_KEPT] * (not made["kept"])
     reasons += [MISREGISTERED] * any(text.startswith(MISREGISTERED) for text in product.quality.get("warnings", ()))
     troubled = next((part for part in derived if part.message), None)
     return PackageOutcome(
@@ -141,15 +143,15 @@ def process(request: SceneRequest, ingested: Record) -> Record:
     if known is not None and _package_sha256(known) != ingested["sha256"]:
         return stop_record(_conflict(request, draft.id))
     record = {"collection": draft.collection, "id": draft.id}
-    if known is not None and known.lineage.digest == draft.lineage.digest:
-        return record | {"archived": True}
+    archived = known is not None and known.lineage.digest == draft.lineage.digest
     try:
-        publish_product(home.path, draft, planned.images, progress=report_progress)
+        if not archived:
+            publish_product(home.path, draft, planned.images, progress=report_progress)
     except Conflict as error:
         return stop_record(Stop.of(error, Outcome.REJECTED))
     except BadInput as error:
         return stop_record(stop_for_package(error))
-    return record | {"archived": False}
+    return record | {"archived": archived, "kept": keep_what_made(request, home, registry, draft.lineage)}
 
 
 def _conflict(request: SceneRequest, product_id: str) -> Stop:

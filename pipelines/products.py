@@ -2,28 +2,21 @@
 
 import time
 
-import xarray as xr
 from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from configs.registry import Registry
-from configs.schema import RecipeConfig
-from configs.settings import Home
 from pipelines.catalogue import find_product
+from pipelines.configuration import keep_configs
+from pipelines.derivation import derived_image, derived_recipe
 from pipelines.drafts import derived_draft, derived_id
-from pipelines.grids import geobox_of
 from pipelines.observe import report_progress
 from pipelines.outcomes import ItemLink, PackageOutcome, Stop
 from pipelines.requests import ProductRequest
 from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
-from processing.archive.open import open_product
 from processing.archive.write import publish_product, published
 from processing.model.errors import BadInput
-from processing.model.image import OrthoImage
-from processing.model.product import Product, StoredGroup
 from processing.model.quality import Outcome
-from processing.products.stage import derive
 
 
 @flow(name="derive-product", description=__doc__, persist_result=False)
@@ -55,13 +48,14 @@ def derive_and_archive(request: ProductRequest) -> Record:
     try:
         recipe = derived_recipe(request.recipe, registry)
         parent = find_product(home, request.item)
-        image = derived_image(home, parent, recipe)
+        image = derived_image(home.path / parent.archive_href, parent, recipe)
     except BadInput as error:
         return stop_record(Stop.of(error, Outcome.REJECTED))
     draft = derived_draft(parent, image, recipe=recipe, mission=registry.missions[parent.mission])
     known = published(home.path, recipe.collection(parent.mission), derived_id(parent, recipe))
     if known is None or known.lineage.digest != draft.lineage.digest:
         publish_product(home.path, draft, [image], progress=report_progress)
+    keep_configs(home, draft.lineage, registry)
     return {"collection": draft.collection, "id": draft.id}
 
 
@@ -69,53 +63,3 @@ def derive_and_archive(request: ProductRequest) -> Record:
 def publish(request: ProductRequest, collection: str, product_id: str) -> Record:
     """Catalogue the derived product, and attach its tables and picture to the run."""
     return publish_item(request, collection, product_id)
-
-
-def derived_recipe(name: str, registry: Registry) -> RecipeConfig:
-    """A recipe that starts from another product.
-
-    Raises
-    ------
-    BadInput
-        ``recipe.unknown`` if there is none of that name, or it starts from a package.
-    """
-    recipe = registry.recipes.get(name)
-    if recipe is None or recipe.level != "derived":
-        known = sorted(recipe.id for recipe in registry.recipes.values() if recipe.level == "derived")
-        raise BadInput(
-            f"'{name}' is not a recipe for derived products",
-            kind="recipe.unknown",
-            remedy=f"Known: {', '.join(known)}.",
-        )
-    return recipe
-
-
-def derived_image(home: Home, parent: Product, recipe: RecipeConfig) -> OrthoImage:
-    """The recipe's result over an archived parent, lazy.
-
-    Raises
-    ------
-    BadInput
-        ``recipe.parent`` if the parent is of another level, ``recipe.bands_missing`` if no group of it holds all
-        bands the recipe needs.
-    """
-    if parent.level != recipe.parent:
-        raise BadInput(
-            f"recipe {recipe.id} derives from {recipe.parent} products, and {parent.id} is {parent.level}",
-            kind="recipe.parent",
-        )
-    group = _group_with(parent, recipe)
-    bands: xr.Dataset = open_product(home.path / parent.archive_href, group=group.name)
-    return derive(bands, recipe, geobox_of(group))
-
-
-def _group_with(parent: Product, recipe: RecipeConfig) -> StoredGroup:
-    for group in parent.groups:
-        held = {band.name for band in parent.bands if band.group == group.name}
-        if held.issuperset(recipe.inputs):
-            return group
-    raise BadInput(
-        f"recipe {recipe.id} needs {', '.join(recipe.inputs)}, which {parent.id} does not hold on one grid",
-        kind="recipe.bands_missing",
-        where=f"bands: {', '.join(band.name for band in parent.bands)}",
-    )

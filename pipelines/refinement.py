@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from processing.geometry.extent import Bounds, ground_bounds, ground_sampling_m,
 from processing.geometry.refine import GroundControlPoint, Refined, RefinementReport, refine_from_gcps
 from processing.geometry.terrain import Terrain
 from processing.model.errors import BadInput
-from processing.model.lineage import InputRecord
+from processing.model.lineage import InputRecord, Lineage
 from processing.model.product import Attachment
 from processing.model.scene import Scene
 from processing.model.sensor_model import SensorModel
@@ -124,9 +124,9 @@ def refined_by_references(scene: Scene, references: Sequence[ReferenceRaster], t
     # Imported where it is used: matching brings much with it that an image without a reference need not wait for.
     from processing.registration.match import match_scene
 
-    found = match_scene(scene, scene.model, terrain, near)
-    model, report = refine_from_gcps(scene.model, found.points, shape=scene.shape)
-    used = {point.name.rpartition(" ")[0] for point in found.points}
+    points = [_recordable(point) for point in match_scene(scene, scene.model, terrain, near).points]
+    model, report = refine_from_gcps(scene.model, points, shape=scene.shape)
+    used = {point.name.rpartition(" ")[0] for point in points}
     return Refinement(
         model=model,
         report=report,
@@ -151,12 +151,21 @@ class SceneRefinements:
         return tuple(dict.fromkeys(source for each in self.by_group.values() for source in each.sources))
 
     def parameters(self) -> dict[str, Any]:
-        """What decides a pixel, for the lineage; nothing where nothing was corrected."""
+        """What decides a pixel or a word of a report, for the lineage; nothing where there were no references.
+
+        The tie points are recorded as they went into the fit: a product is made again without its references.
+        """
         corrections = {
-            group: {"model": each.report.kind, "line": list(each.model.line), "sample": list(each.model.sample)}
+            group: {
+                "model": each.report.kind,
+                "line": list(each.model.line),
+                "sample": list(each.model.sample),
+                "tie_points": [list(_tie_point(residual.point)) for residual in each.report.residuals],
+            }
             for group, each in self.by_group.items()
         }
-        return {"refinement": corrections} if corrections else {}
+        noted = {"not_refined": list(self.warnings)} if self.warnings else {}
+        return ({"refinement": corrections} if corrections else {}) | noted
 
     def accuracy(self) -> dict[str, float]:
         """Of the group with the smallest pixels."""
@@ -196,7 +205,48 @@ class SceneRefinements:
         return tuple(files)
 
 
-UNREFINED = SceneRefinements(by_group={})
+def _recordable(point: GroundControlPoint) -> GroundControlPoint:
+    """A matched point to a millionth of a pixel and a hundredth of a millimetre, as it is recorded.
+
+    The last digits of a correlation are not the same on every machine; the products of all should be.
+    """
+    return replace(
+        point,
+        lon=round(point.lon, 10),
+        lat=round(point.lat, 10),
+        height=round(point.height, 5),
+        line=round(point.line, 6),
+        sample=round(point.sample, 6),
+    )
+
+
+def _tie_point(point: GroundControlPoint) -> tuple[str, float, float, float, float, float]:
+    return point.name, point.lon, point.lat, point.height, point.line, point.sample
+
+
+def refined_as_recorded(lineage: Lineage, scenes: Sequence[Scene], terrain: Terrain) -> SceneRefinements:
+    """The corrections that a lineage records, fitted again to the tie points it holds. No reference is needed.
+
+    Raises
+    ------
+    BadInput
+        As :func:`processing.geometry.refine.refine_from_gcps`, where today's fit refuses the points of then.
+    """
+    recorded: dict[str, Any] = lineage.parameters.get("refinement", {})
+    sources = lineage.inputs_of("reference")
+    found = {}
+    for scene in scenes:
+        if scene.group in recorded:
+            points = [
+                GroundControlPoint(name=name, lon=lon, lat=lat, height=height, line=line, sample=sample)
+                for name, lon, lat, height, line, sample in recorded[scene.group]["tie_points"]
+            ]
+            matched = {point.name.rpartition(" ")[0] for point in points}
+            each = refined_by_points(scene, points, terrain)
+            found[scene.group] = replace(each, sources=tuple(source for source in sources if source.name in matched))
+    return SceneRefinements(by_group=found, warnings=tuple(lineage.parameters.get("not_refined", ())))
+
+
 NOT_REFINED = "not refined"
 """How a warning begins that a product goes without a correction which references promised."""
 

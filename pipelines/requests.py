@@ -52,6 +52,11 @@ class SceneRequest(Request):
         "cut to the same ground. Empty: the whole image",
     )
     lines: int | None = Field(default=None, description="Number of lines of the segment")
+    keep_inputs: bool = Field(
+        default=True,
+        description="Keep a copy of the package and of the elevation tiles in HOME/inputs, so that the product can "
+        "be made again when the originals are gone",
+    )
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:

@@ -130,7 +130,7 @@ def product_record(
         recipe=draft.recipe,
         level=draft.level,
         acquired=draft.acquired,
-        created=datetime.now(UTC).replace(microsecond=0),
+        created=draft.created or datetime.now(UTC).replace(microsecond=0),
         revision=revision_of(draft),
         geometry=geometry,
         bbox=bbox,

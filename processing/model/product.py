@@ -188,4 +188,6 @@ class ProductDraft(BaseModel):
     """Physical values shown as black and white."""
     palette: str | None = None
     """Name of the colour table of a one-band picture."""
+    created: AwareDatetime | None = None
+    """When an earlier making of it ended, where it is made again to be compared; None: the time it will be."""
     lineage: Lineage
