@@ -7,18 +7,17 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-import zarr
 
 from processing.archive.encode import decode
-from processing.archive.layout import GRID_MAPPING, MANIFEST, MEASUREMENTS, QA
-from processing.archive.manifest import fingerprint
-from processing.archive.shards import array_at
+from processing.archive.layout import GRID_MAPPING, MEASUREMENTS, QA
+from processing.archive.objects import Place
+from processing.archive.remote_open import Store, array_of, digest_of, group_of, read_region, store_of
 from processing.model.angle_layers import ANGLES
 from processing.model.errors import BadInput, Defect
 from processing.model.product import Encoding
 
 
-def list_groups(path: Path) -> dict[str, tuple[str, ...]]:
+def list_groups(path: Path | str | Place) -> dict[str, tuple[str, ...]]:
     """Measurement groups of a store, each with its level names, finest first.
 
     Raises
@@ -26,13 +25,13 @@ def list_groups(path: Path) -> dict[str, tuple[str, ...]]:
     BadInput
         ``product.not_found`` if there is no product at ``path``.
     """
-    return {name: _levels(attributes) for name, attributes in _groups(path.resolve()).items()}
+    return {name: _levels(attributes) for name, attributes in _groups(store_of(path)).items()}
 
 
-def _groups(store: Path) -> dict[str, dict[str, Any]]:
+def _groups(store: Store) -> dict[str, dict[str, Any]]:
     """Attributes of the measurement groups."""
     try:
-        measurements = zarr.open_group(store, path=MEASUREMENTS, mode="r", zarr_format=3)
+        measurements = group_of(store, MEASUREMENTS)
         return {name: dict(group.attrs) for name, group in sorted(measurements.groups())}
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BadInput(
@@ -44,13 +43,15 @@ def _levels(attributes: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(entry["asset"]) for entry in attributes["multiscales"]["layout"])
 
 
-def open_product(path: Path, *, group: str | None = None, level: int = 0, masked: bool = True) -> xr.Dataset:
+def open_product(
+    path: Path | str | Place, *, group: str | None = None, level: int = 0, masked: bool = True
+) -> xr.Dataset:
     """Open one level of one group.
 
     Parameters
     ----------
     path
-        Folder of the store, or the link to it.
+        Folder of the store, or the link to it; or its address, ``s3://bucket/prefix/.../<revision>.zarr``.
     group
         Measurement group; may be left out where the product has only one, its angles apart.
     level
@@ -67,25 +68,31 @@ def open_product(path: Path, *, group: str | None = None, level: int = 0, masked
     Raises
     ------
     BadInput
-        ``product.not_found``; ``product.group`` or ``product.level`` if there is no such group or level.
+        ``product.not_found``; ``product.group`` or ``product.level`` if there is no such group or level; of an
+        address, what :func:`~processing.archive.objects.open_objects` raises.
+    Retryable
+        ``s3.unavailable`` if the server does not answer, now or when pixels are read.
     """
-    store = path.resolve()
+    store = store_of(path)
     groups = _groups(store)
     name = _chosen(tuple(groups), group, store)
     levels = _levels(groups[name])
     if not 0 <= level < len(levels):
         raise BadInput(f"{name} has levels 0 to {len(levels) - 1}, not {level}", kind="product.level", where=str(store))
     place = f"{MEASUREMENTS}/{name}/{levels[level]}"
-    token = fingerprint(store / MANIFEST)
+    token = digest_of(store)
     variables = {key: _variable(store, f"{place}/{key}", masked, token) for key in (*groups[name]["bands"], QA)}
-    axes = {axis: array_at(store, f"{place}/{axis}") for axis in ("y", "x")}
-    coordinates = {axis: xr.Variable((axis,), np.asarray(array[:]), dict(array.attrs)) for axis, array in axes.items()}
-    mapping = xr.Variable((), np.int32(0), dict(array_at(store, f"{place}/{GRID_MAPPING}").attrs))
-    attributes = dict(zarr.open_group(store, path=place, mode="r", zarr_format=3).attrs)
+    axes = {axis: array_of(store, f"{place}/{axis}") for axis in ("y", "x")}
+    coordinates = {
+        axis: xr.Variable((axis,), read_region(store, f"{place}/{axis}", slice(None)), dict(array.attrs))
+        for axis, array in axes.items()
+    }
+    mapping = xr.Variable((), np.int32(0), dict(array_of(store, f"{place}/{GRID_MAPPING}").attrs))
+    attributes = dict(group_of(store, place).attrs)
     return xr.Dataset(variables, {**coordinates, GRID_MAPPING: mapping}, attributes)
 
 
-def _chosen(names: tuple[str, ...], group: str | None, store: Path) -> str:
+def _chosen(names: tuple[str, ...], group: str | None, store: Store) -> str:
     if group in names:
         return group
     images = [name for name in names if name != ANGLES]
@@ -95,8 +102,8 @@ def _chosen(names: tuple[str, ...], group: str | None, store: Path) -> str:
     raise BadInput(f"the product has the groups {list(names)}, and {asked}", kind="product.group", where=str(store))
 
 
-def _variable(store: Path, path: str, masked: bool, token: str) -> xr.Variable:
-    array = array_at(store, path)
+def _variable(store: Store, path: str, masked: bool, token: str) -> xr.Variable:
+    array = array_of(store, path)
     attributes: dict[str, Any] = dict(array.attrs)
     if array.shards is None:
         raise Defect("an array of a product is not sharded", kind="archive.layout", where=f"{store}/{path}")
@@ -120,10 +127,10 @@ def _variable(store: Path, path: str, masked: bool, token: str) -> xr.Variable:
 
 
 class _Stored:
-    """An array on disk that says what it is without being opened, and opens itself wherever it is read."""
+    """A stored array that says what it is without being opened, and opens itself wherever it is read."""
 
-    def __init__(self, store: Path, path: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(self, store: Store, path: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.store, self.path, self.shape, self.dtype, self.ndim = store, path, shape, dtype, len(shape)
 
     def __getitem__(self, region: tuple[slice, ...]) -> npt.NDArray[np.generic]:
-        return np.asarray(array_at(self.store, self.path)[region])
+        return read_region(self.store, self.path, region)
