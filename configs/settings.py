@@ -82,6 +82,11 @@ class Home:
         return self.path / "scrub"
 
     @property
+    def object_keys(self) -> Path:
+        """The operator's keys to object storage, if the environment does not hold them; for the owner's eyes only."""
+        return self.path / "secrets" / "s3.ini"
+
+    @property
     def staging(self) -> Path:
         """Work in progress, on the same filesystem as archive and products so that publishing is a rename."""
         return self.path / "staging"

@@ -1,0 +1,40 @@
+"""How an installation keeps its archive: where the second copy is, how fast all is read through, what may go when."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from configs.schema.values import Value
+
+Days = Annotated[float, Field(gt=0, le=36_500)]
+
+
+class Retention(Value):
+    """What may go when. What the catalogue names never goes; ``null`` keeps for ever."""
+
+    superseded_days: Days | None = Field(
+        default=None,
+        description="earlier revisions of a product, counted from the day a newer one took their place; a recipe may "
+        "set its own",
+    )
+    orphan_days: Days | None = Field(default=7, description="what lies in the archive and no product names")
+    staging_hours: Annotated[float, Field(gt=0, le=24 * 365)] = Field(
+        default=24, description="what an interrupted run left in staging"
+    )
+    quarantine_days: Days | None = Field(default=90, description="packages that could not be processed")
+    landing_days: Days | None = Field(default=7, description="uploads to landing that never ended")
+
+
+class KeepingConfig(Value):
+    """The rules of one installation."""
+
+    second_location: str = Field(
+        default="",
+        max_length=2000,
+        description="absolute path of a folder, or s3://bucket/prefix, that holds a second copy of the archive; "
+        "empty: there is none",
+    )
+    share_of_archive: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.004, description="how much of all bytes one run of keep-archive hashes again; it runs every day"
+    )
+    retention: Retention = Retention()

@@ -1,0 +1,200 @@
+"""The catalogue against the archive, both ways: rows without products, products without rows, contradictions."""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from catalogs.item import to_item
+from catalogs.store.integrity import FILE, check_database
+from catalogs.store.protocol import CatalogueStore, SearchRequest, SortKey
+from configs.registry import Registry, load_registry
+from configs.settings import Home
+from processing.archive.layout import COLLECTION, ITEM
+from processing.archive.scrub import Checked
+from processing.archive.scrub_documents import written_item
+from processing.archive.scrub_unit import REPAIR, Finding
+from processing.model.product import Product
+
+_PAGE = 100
+_OF_OTHERS = ("deprecated", "qyran:parents", "qyran:parent_versions", "qyran:stale", "qyran:stale_because")
+_OWN_LINKS = ("collection",)
+_BY_NAME = (SortKey(field="collection"), SortKey(field="id"))
+
+
+class CatalogueCheck:
+    """Compares the catalogue with what a scrub finds.
+
+    Parameters
+    ----------
+    home
+        The installation.
+    store
+        Its catalogue; None where it has none yet, or none that opens.
+    """
+
+    def __init__(self, home: Home, store: CatalogueStore | None) -> None:
+        self._home, self._store = home, store
+
+    def of_unit(self, checked: Checked) -> list[Finding]:
+        """What the catalogue says of a product's latest revision, and the item beside its files."""
+        unit = checked.unit
+        path = (unit.files / ITEM).relative_to(self._home.path).as_posix()
+        row, broken = self._row(unit.collection, unit.item_id)
+        if broken:
+            return [_row_finding(unit.item, broken)]
+        if row is None:
+            if any(finding.kind != "orphan" for finding in checked.findings):
+                return []  # what is damaged is told of as such, and is not asked to be catalogued
+            return [
+                Finding(
+                    object=unit.files.relative_to(self._home.path).as_posix(),
+                    kind="unlisted",
+                    item=unit.item,
+                    detail="the product is whole, and the catalogue does not list it",
+                    remedy="Process its package again, or run qyran verify --repair --yes",
+                )
+            ]
+        if any(finding.object == path for finding in checked.findings):
+            return []
+        if checked.item is None:
+            return [Finding(object=path, kind="missing", item=unit.item, detail="is not there", remedy=REPAIR)]
+        if row == checked.item:
+            return []
+        return [self._whichever_is_wrong(checked, path, row, checked.item)]
+
+    def rows(self) -> Iterator[Finding]:
+        """Rows of the catalogue whose product is not there."""
+        if self._store is None:
+            return
+        request = SearchRequest(sortby=_BY_NAME, limit=_PAGE)
+        while True:
+            try:
+                page = self._store.search(request)
+            except (
+                ValueError
+            ) as error:  # one row on it is not JSON: those of products that are there are told of singly
+                yield Finding(
+                    object=f"catalogue/{FILE}", kind="corrupt", detail=f"a row cannot be read: {error}", remedy=REPAIR
+                )
+                return
+            for item in page.items:
+                yield from self._lost(item)
+            if page.next is None:
+                return
+            request = request.model_copy(update={"token": page.next})
+
+    def collections(self) -> Iterator[Finding]:
+        """Collections' own documents beside their products."""
+        listed = {} if self._store is None else {found["id"]: found for found in self._store.collections()}
+        for collection, document in listed.items():
+            path = self._home.products / collection / COLLECTION
+            if not path.parent.is_dir():
+                continue  # it never had a product
+            finding = Finding(
+                object=path.relative_to(self._home.path).as_posix(),
+                kind="corrupt",
+                detail="it does not say what the catalogue says",
+                remedy="qyran verify --repair --yes writes it again from the catalogue",
+            )
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                yield Finding(object=finding.object, kind="missing", detail="is not there", remedy=finding.remedy)
+                continue
+            if content != written_item(document):
+                yield finding
+
+    def database(self, *, deep: bool) -> Iterator[Finding]:
+        """The catalogue's file itself."""
+        for words in check_database(self._home.catalogue, deep=deep):
+            yield Finding(
+                object=f"catalogue/{FILE}",
+                kind="corrupt",
+                detail=f"SQLite reports: {words[:300]}",
+                remedy="Put the file aside and run qyran verify --repair --yes: every product is listed again",
+            )
+
+    def _row(self, collection: str, item_id: str) -> tuple[Mapping[str, Any] | None, str]:
+        if self._store is None:
+            return None, ""
+        try:
+            return self._store.get_item(collection, item_id), ""
+        except ValueError as error:
+            return None, f"it cannot be read: {error}"
+
+    def _lost(self, item: Mapping[str, Any]) -> Iterator[Finding]:
+        folder = self._home.products / str(item["collection"]) / str(item["id"])
+        if folder.is_dir():
+            return
+        if all((folder / asset["href"]).resolve().exists() for asset in item["assets"].values()):
+            return  # an earlier revision, listed under an id of its own: its files lie beside its store
+        yield Finding(
+            object=folder.relative_to(self._home.path).as_posix(),
+            kind="missing",
+            item=f"{item['collection']}/{item['id']}",
+            detail="the catalogue lists the product, and its files are not there",
+            remedy=f"{REPAIR}; else process its package again",
+        )
+
+    def _whichever_is_wrong(
+        self, checked: Checked, path: str, row: Mapping[str, Any], item: Mapping[str, Any]
+    ) -> Finding:
+        """Two documents that should be the same are not: the one that can be made again from the product is right."""
+        made = self._made_again(checked.product)
+        intact = [] if made is None else [_own_words(each) == _own_words(made) for each in (row, item)]
+        if intact == [False, True]:
+            return _row_finding(checked.unit.item, "its row does not say what the product's record says")
+        return Finding(
+            object=path,
+            kind="corrupt",
+            item=checked.unit.item,
+            detail="it does not say what the catalogue's row says",
+            remedy="qyran verify --repair --yes writes it again from the catalogue" if intact else REPAIR,
+        )
+
+    def _made_again(self, product: Product | None) -> dict[str, Any] | None:
+        if product is None:
+            return None
+        known = self._registry
+        try:
+            found = (known.missions[product.mission], known.sensors[product.sensor], known.recipes[product.recipe])
+        except KeyError:
+            return None
+        made: dict[str, Any] = json.loads(json.dumps(to_item(product, *found)))
+        return made
+
+    @cached_property
+    def _registry(self) -> Registry:
+        """Read only where something is wrong: it takes longer than to check a product."""
+        return load_registry(self._home.configs)
+
+
+def _own_words(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item without what its other revisions and its parents make it say."""
+    properties = {name: value for name, value in item["properties"].items() if name not in _OF_OTHERS}
+    return dict(item) | {
+        "properties": properties,
+        "links": [link for link in item["links"] if link["rel"] in _OWN_LINKS],
+    }
+
+
+def row_object(item: str) -> str:
+    """How a row of the catalogue is called among objects."""
+    return f"catalogue/{item}"
+
+
+def _row_finding(item: str, detail: str) -> Finding:
+    return Finding(
+        object=row_object(item),
+        kind="corrupt",
+        item=item,
+        detail=detail,
+        remedy="qyran verify --repair --yes lists the product again",
+    )
+
+
+def database_is_there(home: Home) -> bool:
+    """Whether an embedded catalogue's file exists: opening one that does not would make it."""
+    return (Path(home.catalogue) / FILE).is_file()
