@@ -5,6 +5,7 @@ import time
 import pytest
 
 from processing.archive import durable
+from processing.archive.disk_faults import explained
 from processing.model.errors import Defect, Retryable
 
 
@@ -16,8 +17,9 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(durable.os, "fsync", refuse)
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(Retryable, match="Input/output") as caught:
         durable.write_file(path, b"new")
+    assert caught.value.kind == "disk.sync"
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -88,7 +90,7 @@ def test_a_folder_is_never_moved_over_another(tmp_path):
 
 
 def test_another_filesystem_is_explained(tmp_path):
-    error = durable._explained(OSError(errno.EXDEV, "Invalid cross-device link"), tmp_path)
+    error = explained(OSError(errno.EXDEV, "Invalid cross-device link"), tmp_path)
     assert isinstance(error, Defect)
     assert error.kind == "disk.two_filesystems"
 
