@@ -6,6 +6,7 @@ from typing import Any
 _ROOT = "https://stac-extensions.github.io"
 
 ACCURACY = f"{_ROOT}/accuracy/v1.0.0-beta.1/schema.json"
+ALTERNATE = f"{_ROOT}/alternate-assets/v1.2.0/schema.json"
 CLASSIFICATION = f"{_ROOT}/classification/v1.1.0/schema.json"
 EO = f"{_ROOT}/eo/v2.0.0/schema.json"
 FILE = f"{_ROOT}/file/v2.1.0/schema.json"
@@ -21,6 +22,7 @@ VIEW = f"{_ROOT}/view/v1.1.0/schema.json"
 
 _FIELDS = {
     "accuracy:": ACCURACY,
+    "alternate": ALTERNATE,
     "classification:": CLASSIFICATION,
     "eo:": EO,
     "file:": FILE,
