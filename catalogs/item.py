@@ -57,9 +57,12 @@ def to_item(product: Product, mission: MissionConfig, sensor: SensorConfig, reci
     return item.to_dict(include_self_link=False, transform_hrefs=False)
 
 
-def with_absolute_hrefs(item: Mapping[str, Any], home: Path) -> dict[str, Any]:
-    """A copy of an item whose addresses are absolute paths on this machine, fit for any reader's ``open``."""
-    folder = home.resolve() / "products" / str(item["collection"]) / str(item["id"])
+def with_absolute_hrefs(item: Mapping[str, Any], home: Path, *, folder: Path | None = None) -> dict[str, Any]:
+    """A copy of an item whose addresses are absolute paths on this machine, fit for any reader's ``open``.
+
+    ``folder`` is where its file lies, for an earlier revision; None: where that of the latest does.
+    """
+    folder = folder or home.resolve() / "products" / str(item["collection"]) / str(item["id"])
     absolute = copy.deepcopy(dict(item))
     for entry in (*absolute["assets"].values(), *absolute["links"]):
         if "://" not in entry["href"] and not entry["href"].startswith("/"):

@@ -7,13 +7,12 @@ from typing import Any
 
 from catalogs import open_store
 from catalogs.collection import to_collection
-from catalogs.item import to_item, with_absolute_hrefs
+from catalogs.item import with_absolute_hrefs
 from catalogs.store.protocol import CatalogueStore, SearchRequest
-from catalogs.validate import validate_item
 from configs.registry import Registry
 from configs.settings import Home
 from pipelines.outcomes import ItemLink
-from processing.archive.durable import write_file
+from processing.archive import durable
 from processing.archive.layout import COLLECTION, ITEM, ProductPaths
 from processing.archive.write import published
 from processing.model.errors import BadInput, Defect
@@ -23,18 +22,25 @@ from processing.model.product import Product
 def catalogue_product(product: Product, home: Home, registry: Registry) -> ItemLink:
     """Describe a product as a STAC item, validate it, keep it beside the product's files, and put it in the store.
 
-    The row is written last: what the catalogue names exists.
+    Earlier revisions of it, and items that derive from it, are brought up to date before. The row is written last: what
+    the catalogue names exists. Where another process has published a newer revision meanwhile, that one is catalogued.
     """
+    # Imported where it is used: a search need not wait for all that describes a product.
+    from pipelines.describe import describe_product, document, refresh_children, refresh_item
+
     mission, sensor = registry.missions[product.mission], registry.sensors[product.sensor]
-    recipe = registry.recipes[product.recipe]
-    item = to_item(product, mission, sensor, recipe)
-    validate_item(item)
-    path = item_path(product, home)
-    _write_json(path, item)
-    with closing(open_store(home.catalogue)) as store:
-        store.put_collection(to_collection(mission, sensor, recipe))
+    refresh_children(product, home, registry)
+    paths = ProductPaths.of(home.path, product)
+    with durable.exclusive(paths.lock), closing(open_store(home.catalogue)) as store:
+        product = published(home.path, product.collection, product.id) or product
+        item = describe_product(product, home, registry)
+        path = item_path(product, home)
+        durable.write_file(path, document(item))
+        store.put_collection(to_collection(mission, sensor, registry.recipes[product.recipe]))
         store.put_item(item)
-        _write_json(path.parent.parent / COLLECTION, store.get_collection(product.collection))
+        collection = store.get_collection(product.collection)
+        durable.write_file(path.parent.parent / COLLECTION, document(collection or {}))
+    refresh_item(product, home)
     return ItemLink(collection=product.collection, id=product.id, href=str(path))
 
 
@@ -110,8 +116,3 @@ def search_items(
     with closing(store_of(place)) as store:
         items = [with_absolute_hrefs(item, place.path) for item in store.search(request).items]
     return {"type": "FeatureCollection", "features": items, "numberReturned": len(items)}
-
-
-def _write_json(path: Path, document: dict[str, Any] | None) -> None:
-    """Replace a file in one step, durably: a reader sees the old one or the new one, a power cut too."""
-    write_file(path, (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode())

@@ -16,7 +16,7 @@ from pipelines.inputs import FILES, Lost, find_file, find_package, kept_content,
 from pipelines.planning import PlannedProduct, asked_delivery, geoid_places, plan_product
 from pipelines.refinement import refined_as_recorded
 from pipelines.requests import SceneRequest
-from pipelines.versions import Version, recorded_version
+from pipelines.revisions import Version, recorded_version
 from processing.archive.layout import MANIFEST
 from processing.archive.manifest import check_product, fingerprint
 from processing.model.errors import BadInput

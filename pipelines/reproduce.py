@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from configs.settings import Home
 from pipelines.observe import Report
 from pipelines.remake import Sources, plan_again
-from pipelines.versions import Version, find_version
+from pipelines.revisions import Version
+from pipelines.versions import find_version
 from processing.archive import durable
 from processing.archive.compare import Difference, Places, compare_products
 from processing.archive.layout import ProductPaths

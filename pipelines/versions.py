@@ -1,52 +1,15 @@
-"""All revisions of a product: the latest, and the earlier ones that lie beside it."""
+"""Questions about an item's revisions: which there are, which one is meant, what changed from one to the next."""
 
 import re
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from configs.settings import Home
 from pipelines.catalogue import find_product
-from processing.archive.compare import Places
-from processing.archive.layout import ITEM, PRODUCT_RECORD, ProductPaths
-from processing.archive.write import published
+from pipelines.revisions import Version, product_versions
 from processing.model.errors import BadInput
-from processing.model.product import Product
+from processing.model.lineage import changes
 
 _REVISION = re.compile(r"[0-9a-f]{4,64}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
-    """One revision of a product, and where its parts lie now."""
-
-    product: Product
-    """As it was published: what it says of the places of its files held until it was superseded."""
-    places: Places
-    latest: bool
-
-    @property
-    def item_path(self) -> Path:
-        """Its STAC item."""
-        return self.places.files / ITEM
-
-
-def product_versions(home: Home, latest: Product) -> tuple[Version, ...]:
-    """Every revision of a product that the archive holds, newest first.
-
-    Parameters
-    ----------
-    latest
-        The one its id stands for.
-    """
-    paths = ProductPaths.of(home.path, latest)
-    found = [Version(product=latest, places=Places(store=paths.store, files=paths.files), latest=True)]
-    for record in sorted(paths.revisions.glob(f"*.files/{PRODUCT_RECORD}")):
-        product = Product.model_validate_json(record.read_bytes())
-        if product.revision != latest.revision:  # one that came back leaves its earlier files behind
-            store = ProductPaths.of(home.path, product).store
-            places = Places(store=store, files=record.parent)
-            found.append(Version(product=product, places=places, latest=False))
-    return tuple(sorted(found, key=lambda each: (each.latest, each.product.created), reverse=True))
 
 
 def find_version(home: Home, reference: str) -> Version:
@@ -64,15 +27,6 @@ def find_version(home: Home, reference: str) -> Version:
     return _chosen(versions, revision, name)
 
 
-def recorded_version(home: Home, name: str) -> Version | None:
-    """The revision that a lineage names ``COLLECTION/ID@REVISION``; None if it is gone. Needs no catalogue."""
-    item, _, revision = name.partition("@")
-    collection, _, item_id = item.rpartition("/")
-    latest = published(home.path, collection, item_id)
-    versions = () if latest is None else product_versions(home, latest)
-    return next((version for version in versions if version.product.revision == revision), None)
-
-
 def _chosen(versions: tuple[Version, ...], revision: str, name: str) -> Version:
     matching = [version for version in versions if version.product.revision.startswith(revision)]
     if len(matching) != 1 or not _REVISION.fullmatch(revision):
@@ -83,3 +37,37 @@ def _chosen(versions: tuple[Version, ...], revision: str, name: str) -> Version:
             remedy=f"It has: {known}.",
         )
     return matching[0]
+
+
+def version_history(home: Home, reference: str) -> dict[str, Any]:
+    """Every revision of an item, newest first, each with what changed from the one before it.
+
+    Returns
+    -------
+    dict
+        ``item`` and ``versions``: ``version, created, latest, store, item`` (paths) and ``changes`` in words.
+
+    Raises
+    ------
+    BadInput
+        ``item.unknown``, ``item.ambiguous``.
+    """
+    latest = find_product(home, reference.partition("@")[0])
+    versions = product_versions(home, latest)
+    earlier = [*versions[1:], None]
+    return {
+        "item": f"{latest.collection}/{latest.id}",
+        "versions": [
+            {
+                "version": version.product.revision,
+                "created": version.product.created.isoformat(),
+                "latest": version.latest,
+                "store": str(version.places.store),
+                "item": str(version.item_path),
+                "changes": []
+                if before is None
+                else [str(change) for change in changes(before.product.lineage, version.product.lineage)],
+            }
+            for version, before in zip(versions, earlier, strict=True)
+        ],
+    }
