@@ -7,29 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from catalogs.store import functions
-from processing.model.errors import Defect, Retryable
+from catalogs.store import functions, schema
+from processing.model.errors import BadInput, Defect, Retryable
 
-SCHEMA_VERSION = 1
 _BUSY_S = 60.0
-_SCHEMA = (
-    "CREATE TABLE schema_version (version INTEGER NOT NULL)",
-    "CREATE TABLE collections (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
-    # Times are microseconds since 1970; moment is the item's datetime, or its start where it has none. west to north
-    # span the geometry, which is kept as WKB.
-    (
-        "CREATE TABLE items (key INTEGER PRIMARY KEY, collection TEXT NOT NULL REFERENCES collections (id),"
-        " id TEXT NOT NULL, moment INTEGER NOT NULL, starts INTEGER NOT NULL, stops INTEGER NOT NULL,"
-        " west REAL, south REAL, east REAL, north REAL, shape BLOB, document TEXT NOT NULL, UNIQUE (collection, id))"
-    ),
-    "CREATE INDEX items_by_id ON items (id)",
-    "CREATE INDEX items_by_moment ON items (moment DESC, collection, id)",
-    "CREATE INDEX items_by_collection_and_moment ON items (collection, moment DESC, id)",
-    # One box for each part of a geometry: one that crosses the antimeridian has parts on both sides of the map.
-    "CREATE VIRTUAL TABLE boxes USING rtree (part, west, east, south, north)",
-    "CREATE TABLE parts (part INTEGER PRIMARY KEY, item INTEGER NOT NULL REFERENCES items (key) ON DELETE CASCADE)",
-    "CREATE INDEX parts_by_item ON parts (item)",
-)
+_STEPS = 10_000
+"""Steps of SQLite's machine between two looks at the clock."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -38,6 +21,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA foreign_keys = ON")
     # FULL, not the NORMAL that WAL tempts to: with NORMAL, half of the acknowledged rows were lost in a power cut.
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -16384")
     functions.register(connection)
     return connection
 
@@ -55,15 +39,15 @@ def create(path: Path) -> None:
         with closing(connect(path)) as connection:
             _use_wal(connection)
             _create_tables(connection)
-            found = _version(connection)
+            found = schema.version(connection)
         _sync_folder(path.parent)
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:
         raise Defect(f"not a catalogue: {error}", kind="catalogue.file", where=str(path)) from error
-    if found is None or found > SCHEMA_VERSION:
+    if found is None or found > schema.VERSION:
         raise Defect(
-            f"the catalogue has schema {found}, and this Qyran knows up to {SCHEMA_VERSION}",
+            f"the catalogue has schema {found}, and this Qyran knows up to {schema.VERSION}",
             kind="catalogue.version",
             where=str(path),
             remedy="Use the Qyran that wrote it, or a newer one.",
@@ -71,14 +55,12 @@ def create(path: Path) -> None:
 
 
 def _create_tables(connection: sqlite3.Connection) -> None:
-    """Create the tables once; whoever comes second finds them."""
-    if _version(connection) is not None:
+    """Create or renew the tables once; whoever comes second finds them."""
+    if schema.is_current(connection):
         return
     with transaction(connection):
-        if _version(connection) is None:
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            connection.execute("INSERT INTO schema_version VALUES (?)", (SCHEMA_VERSION,))
+        if not schema.is_current(connection):
+            schema.prepare(connection)
 
 
 @contextmanager
@@ -107,9 +89,43 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
-def _version(connection: sqlite3.Connection) -> int | None:
-    exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchone()
-    return None if exists is None else int(connection.execute("SELECT version FROM schema_version").fetchone()[0])
+@contextmanager
+def bounded(connection: sqlite3.Connection, *, seconds: float, steps: int | None = None) -> Iterator[None]:
+    """Stop a query that takes too long.
+
+    Parameters
+    ----------
+    seconds
+        The longest it may take.
+    steps
+        The most steps of SQLite's machine it may take: unlike time, the same on every machine and under every load.
+
+    Raises
+    ------
+    BadInput
+        ``search.too_broad`` when it was stopped.
+    """
+    deadline, left = time.monotonic() + seconds, steps
+
+    def over() -> bool:
+        nonlocal left
+        if left is not None:
+            left -= _STEPS
+        return time.monotonic() > deadline or (left is not None and left < 0)
+
+    connection.set_progress_handler(over, _STEPS)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        raise BadInput(
+            "this search takes too long",
+            kind="search.too_broad",
+            remedy="Name collections, a smaller area or a shorter time, or sort by datetime.",
+        ) from error
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

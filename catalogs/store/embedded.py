@@ -1,36 +1,43 @@
 """The catalogue in one SQLite file: several processes, no server, and what was acknowledged survives a power cut."""
 
-import json
 import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator
+from itertools import batched
 from pathlib import Path
-from typing import Any
 
-import shapely
-from shapely.geometry.base import BaseGeometry
+import orjson
 
-from catalogs.store import database
-from catalogs.store.filters import Sql, compile_filter, field
-from catalogs.store.protocol import Collection, Item, ItemPage, SearchRequest, SortKey
-from catalogs.store.request import geometry, interval, microseconds, read_token, search_area, write_token
-from processing.model.errors import BadInput, Defect
+from catalogs.entitlement import EVERYTHING, Entitlement
+from catalogs.store import database, extents, writing
+from catalogs.store.aggregate import aggregated
+from catalogs.store.filters import Sql, compile_filter
+from catalogs.store.plan import Plan, all_of, behind, make_plan, sort_keys
+from catalogs.store.protocol import (
+    COUNTED,
+    Aggregation,
+    Collection,
+    Item,
+    ItemPage,
+    SearchRequest,
+)
+from catalogs.store.request import Place, read_token, write_token
+from catalogs.store.rows import rfc3339, to_item, to_row, version_of
+from processing.model.errors import BadInput, Conflict, Defect
 
 _FILE = "catalogue.sqlite"
-_COLUMNS = ("collection", "id", "moment", "starts", "stops", "west", "south", "east", "north", "shape", "document")
-_REPLACED = ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[2:])
-_UPSERT = (
-    f"INSERT INTO items ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - our names
-    f" ON CONFLICT (collection, id) DO UPDATE SET {_REPLACED} RETURNING key"
-)
-_NEWEST_FIRST = (SortKey(field="datetime", direction="desc"),)
+_BATCH = 2_000
+_ITEM = "SELECT i.properties, i.rest FROM items AS i WHERE i.collection = ? AND i.id = ?"
+QUERY_S = 5.0
+"""The longest a search may take."""
+_COUNT_STEPS = 4_000_000
+"""Steps of SQLite's machine that counting may take beyond the search itself: some 50 ms."""
 
 
 class EmbeddedStore:
-    """Implements :class:`~catalogs.store.protocol.CatalogueStore` on SQLite with an R*Tree.
+    """Implements :class:`~catalogs.store.protocol.CatalogueStore` on SQLite with R*Tree and FTS5.
 
     Parameters
     ----------
@@ -56,49 +63,60 @@ class EmbeddedStore:
             connection.execute(
                 "INSERT INTO collections (id, document) VALUES (?, ?)"
                 " ON CONFLICT (id) DO UPDATE SET document = excluded.document",
-                (str(collection["id"]), _dumped(collection)),
+                (str(collection["id"]), orjson.dumps(collection).decode()),
             )
 
-    def get_collection(self, collection: str) -> Collection | None:
+    def get_collection(self, collection: str, entitlement: Entitlement = EVERYTHING) -> Collection | None:
         """One collection with the extent of its items."""
+        if not entitlement.permits_collection(collection):
+            return None
         found = self._connection.execute("SELECT document FROM collections WHERE id = ?", (collection,)).fetchone()
-        return None if found is None else self._with_extent(json.loads(found[0]))
+        return None if found is None else self._with_extent(orjson.loads(found[0]), entitlement)
 
-    def collections(self) -> tuple[Collection, ...]:
+    def collections(self, entitlement: Entitlement = EVERYTHING) -> tuple[Collection, ...]:
         """All collections."""
-        rows = self._connection.execute("SELECT document FROM collections ORDER BY id").fetchall()
-        return tuple(self._with_extent(json.loads(row[0])) for row in rows)
+        rows = self._connection.execute("SELECT id, document FROM collections ORDER BY id").fetchall()
+        return tuple(
+            self._with_extent(orjson.loads(document), entitlement)
+            for name, document in rows
+            if entitlement.permits_collection(name)
+        )
+
+    def delete_collection(self, collection: str) -> bool:
+        """Remove an empty collection."""
+        with database.transaction(self._connection) as connection:
+            if connection.execute("SELECT 1 FROM items WHERE collection = ? LIMIT 1", (collection,)).fetchone():
+                raise Conflict(
+                    f"the collection '{collection}' holds items",
+                    kind="collection.not_empty",
+                    remedy="Delete them first.",
+                )
+            return connection.execute("DELETE FROM collections WHERE id = ?", (collection,)).rowcount > 0
 
     def put_item(self, item: Item) -> None:
         """Add or replace an item."""
-        place = geometry(item["geometry"]) if item.get("geometry") is not None else None
+        row = to_row(item)
         with database.transaction(self._connection) as connection:
-            try:
-                (key,) = connection.execute(
-                    _UPSERT,
-                    (
-                        str(item["collection"]), str(item["id"]), *_times(item["properties"]),
-                        *((None,) * 5 if place is None else (*place.bounds, shapely.to_wkb(place))), _dumped(item),
-                    ),
-                ).fetchone()  # fmt: skip
-            except sqlite3.IntegrityError as error:
-                raise BadInput(
-                    f"there is no collection '{item['collection']}'",
-                    kind="collection.unknown",
-                    where=str(item["id"]),
-                    remedy="Put the collection first.",
-                ) from error
-            _forget_boxes(connection, key)
-            for west, south, east, north in _part_bounds(place):
-                part = connection.execute("INSERT INTO parts (item) VALUES (?)", (key,)).lastrowid
-                connection.execute("INSERT INTO boxes VALUES (?, ?, ?, ?, ?)", (part, west, east, south, north))
+            writing.write(connection, [row])
 
-    def get_item(self, collection: str, item_id: str) -> Item | None:
+    def put_items(self, items: Iterable[Item]) -> int:
+        """Add or replace many items."""
+        count = 0
+        for batch in batched(items, _BATCH):
+            rows = [to_row(item) for item in batch]
+            with database.transaction(self._connection) as connection:
+                count += writing.write(connection, rows)
+        return count
+
+    def get_item(self, collection: str, item_id: str, entitlement: Entitlement = EVERYTHING) -> Item | None:
         """One item."""
-        found = self._connection.execute(
-            "SELECT document FROM items WHERE collection = ? AND id = ?", (collection, item_id)
-        ).fetchone()
-        return None if found is None else json.loads(found[0])
+        if not entitlement.permits_collection(collection):
+            return None
+        question = Sql(_ITEM, (collection, item_id))
+        if entitlement.condition is not None:
+            question = Sql.join("{} AND ({})", question, compile_filter(dict(entitlement.condition)))
+        found = self._connection.execute(question.text, question.values).fetchone()
+        return None if found is None else to_item(*found)
 
     def find_item(self, reference: str) -> Item | None:
         """The item of ``COLLECTION/ID`` or of an unambiguous ``ID``."""
@@ -106,7 +124,7 @@ class EmbeddedStore:
         if slash:
             return self.get_item(collection, item_id)
         rows = self._connection.execute(
-            "SELECT collection, document FROM items WHERE id = ? ORDER BY collection", (item_id,)
+            "SELECT collection, properties, rest FROM items WHERE id = ? ORDER BY collection", (item_id,)
         ).fetchall()
         if len(rows) > 1:
             raise BadInput(
@@ -114,52 +132,105 @@ class EmbeddedStore:
                 kind="item.ambiguous",
                 remedy="Write COLLECTION/ID.",
             )
-        return json.loads(rows[0][1]) if rows else None
+        return to_item(*rows[0][1:]) if rows else None
 
     def delete_item(self, collection: str, item_id: str) -> bool:
-        """Remove an item."""
+        """Remove an item and its earlier versions."""
         with database.transaction(self._connection) as connection:
-            found = connection.execute(
-                "SELECT key FROM items WHERE collection = ? AND id = ?", (collection, item_id)
-            ).fetchone()
-            if found is None:
-                return False
-            _forget_boxes(connection, found[0])
-            connection.execute("DELETE FROM items WHERE key = ?", found)
-            return True
+            return writing.remove(connection, collection, item_id)
 
-    def search(self, request: SearchRequest) -> ItemPage:
-        """One page of what matches."""
-        matching = _conditions(request)
-        keys = [(field(key.field), key.direction) for key in request.sortby or _NEWEST_FIRST]
-        keys += [(Sql("i.collection"), "asc"), (Sql("i.id"), "asc")]
-        after = read_token(request, len(keys))
-        conditions = matching if after is None else [*matching, _after(keys, after)]
-        columns = Sql.join(", ".join(["{}"] * len(keys)), *(expression for expression, _ in keys))
-        order = Sql.join(
-            ", ".join(f"{{}} {direction} NULLS LAST" for _, direction in keys), *(expression for expression, _ in keys)
+    def items(self, collection: str | None = None) -> Iterator[Item]:
+        """All items by collection and id, read as they are asked for."""
+        place = ("", "") if collection is None else (collection, "")
+        within = "" if collection is None else " AND collection = ?"
+        question = (
+            "SELECT collection, id, properties, rest FROM items"  # noqa: S608 - only placeholders
+            f" WHERE (collection, id) > (?, ?){within} ORDER BY collection, id LIMIT ?"
         )
-        limit = Sql("?", (request.limit + 1,))
-        query = Sql.join(
-            "SELECT i.document, {} FROM items AS i WHERE {} ORDER BY {} LIMIT {}",
-            columns, _all(conditions), order, limit,
-        )  # fmt: skip
-        connection = self._connection
-        rows = connection.execute(query.text, query.values).fetchall()
-        more, rows = len(rows) > request.limit, rows[: request.limit]
+        while True:
+            values = (*place, *(() if collection is None else (collection,)), _BATCH)
+            rows = self._connection.execute(question, values).fetchall()
+            for row in rows:
+                yield to_item(*row[2:])
+            if len(rows) < _BATCH:
+                return
+            place = rows[-1][:2]
+
+    def versions(self, collection: str, item_id: str, entitlement: Entitlement = EVERYTHING) -> tuple[Item, ...]:
+        """Earlier versions of an item, the last superseded first."""
+        if self.get_item(collection, item_id, entitlement) is None:
+            return ()
+        rows = self._connection.execute(
+            "SELECT properties, rest FROM versions WHERE collection = ? AND id = ? ORDER BY number DESC",
+            (collection, item_id),
+        ).fetchall()
+        return tuple(to_item(*row) for row in rows)
+
+    def put_version(self, item: Item) -> None:
+        """Keep a document as an earlier version of its item."""
+        row = to_row(item)
+        version = version_of(row.properties)
+        if version is None or self.get_item(row.collection, row.id) is None:
+            raise BadInput(
+                f"'{row.id}' states no version, or has no later one", kind="version.unknown", where=row.collection
+            )
+        with database.transaction(self._connection) as connection:
+            writing.keep_version(
+                connection, row.collection, row.id, version=version, properties=row.properties, rest=row.rest
+            )
+
+    def delete_version(self, collection: str, item_id: str, version: str) -> bool:
+        """Forget an earlier version."""
+        with database.transaction(self._connection) as connection:
+            gone = connection.execute(
+                "DELETE FROM versions WHERE collection = ? AND id = ? AND version = ?", (collection, item_id, version)
+            )
+            return gone.rowcount > 0
+
+    def search(self, request: SearchRequest, entitlement: Entitlement = EVERYTHING) -> ItemPage:
+        """One page of what matches."""
+        connection, keys = self._connection, sort_keys(request)
+        place = read_token(request, len(keys))
+        with database.bounded(connection, seconds=QUERY_S):
+            plan = make_plan(connection, request, entitlement)
+            rows = _sorted_keys(connection, plan, request, place)
+            more, rows = len(rows) > request.limit, rows[: request.limit]
+            items = _fetched(connection, [row[0] for row in rows])
         matched = None
         if request.count:
-            counting = Sql.join("SELECT count(*) FROM items AS i WHERE {}", _all(matching))
-            (matched,) = connection.execute(counting.text, counting.values).fetchone()
-        return ItemPage(
-            items=tuple(json.loads(row[0]) for row in rows),
-            next=write_token(request, rows[-1][1:]) if more else None,
-            matched=matched,
-        )
+            matched = place.matched if place is not None else self._matched(plan, request, entitlement)
+        token = write_token(request, rows[-1][1:], matched) if more else None
+        return ItemPage(items=items, next=token, matched=matched)
+
+    def aggregate(
+        self, request: SearchRequest, names: tuple[str, ...], entitlement: Entitlement = EVERYTHING
+    ) -> tuple[Aggregation, ...]:
+        """Figures about all items that match."""
+        connection = self._connection
+        with database.bounded(connection, seconds=QUERY_S):
+            return aggregated(connection, make_plan(connection, request, entitlement), names)
 
     def close(self) -> None:
         """Close every connection."""
         self._finalizer()
+
+    def _matched(self, plan: Plan, request: SearchRequest, entitlement: Entitlement) -> int | None:
+        """How many match, if that can be said without much ado."""
+        connection = self._connection
+        if plan.unconditional:
+            names = request.collections or [row[0] for row in connection.execute("SELECT id FROM collections")]
+            permitted = {name for name in names if entitlement.permits_collection(name)}
+            return sum(extents.extent_of(connection, name)[0] for name in permitted)
+        counting = Sql.join(
+            "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} LIMIT {})",
+            plan.source, plan.condition, Sql("?", (COUNTED + 1,)),
+        )  # fmt: skip
+        try:
+            with database.bounded(connection, seconds=QUERY_S, steps=None if plan.few else _COUNT_STEPS):
+                (count,) = connection.execute(counting.text, counting.values).fetchone()
+        except BadInput:
+            return None
+        return count if count <= COUNTED else None
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -174,93 +245,48 @@ class EmbeddedStore:
         connection: sqlite3.Connection = held[1]
         return connection
 
-    def _with_extent(self, collection: Collection) -> Collection:
-        """What the items cover, in the place of what the collection was put with."""
-        first, last, west, south, east, north = self._connection.execute(
-            "SELECT min(starts), max(stops), min(west), min(south), max(east), max(north) FROM items"
-            " WHERE collection = ?",
-            (collection["id"],),
-        ).fetchone()
-        if first is None:
+    def _with_extent(self, collection: Collection, entitlement: Entitlement) -> Collection:
+        """What the items cover that may be seen, in the place of what the collection was put with."""
+        connection, name = self._connection, str(collection["id"])
+        if entitlement.condition is None:
+            _, reach = extents.extent_of(connection, name)
+        else:
+            question = Sql.join(
+                "SELECT min(starts), max(stops), min(west), min(south), max(east), max(north) FROM items AS i WHERE {}",
+                all_of([Sql("i.collection = ?", (name,)), compile_filter(dict(entitlement.condition))]),
+            )
+            reach = connection.execute(question.text, question.values).fetchone()
+        first, last, west, south, east, north = reach
+        if first is None or last is None:
             return collection
         spatial = {"bbox": [[west, south, east, north]]} if west is not None else collection["extent"]["spatial"]
-        temporal = {"interval": [[_rfc3339(first), _rfc3339(last)]]}
+        temporal = {"interval": [[rfc3339(first), rfc3339(last)]]}
         return collection | {"extent": {"spatial": spatial, "temporal": temporal}}
+
+
+def _sorted_keys(
+    connection: sqlite3.Connection, plan: Plan, request: SearchRequest, place: Place | None
+) -> list[tuple[int, ...]]:
+    """Keys of a page and of one item more, each with its sort values."""
+    keys = sort_keys(request)
+    conditions = [plan.condition] if place is None else [plan.condition, behind(keys, place.values)]
+    columns = Sql.join(", ".join(["{}"] * len(keys)), *(expression for expression, _ in keys))
+    order = Sql.join(
+        ", ".join(f"{{}} {direction} NULLS LAST" for _, direction in keys), *(expression for expression, _ in keys)
+    )
+    query = Sql.join(
+        "SELECT i.key, {} FROM {} WHERE {} ORDER BY {} LIMIT {}",
+        columns, plan.source, all_of(conditions), order, Sql("?", (request.limit + 1,)),
+    )  # fmt: skip
+    return connection.execute(query.text, query.values).fetchall()
+
+
+def _fetched(connection: sqlite3.Connection, keys: list[int]) -> tuple[Item, ...]:
+    question = "SELECT properties, rest FROM items WHERE key = ?"
+    return tuple(to_item(*connection.execute(question, (key,)).fetchone()) for key in keys)
 
 
 def _close_all(connections: list[sqlite3.Connection]) -> None:
     for connection in connections:
         connection.close()
     connections.clear()
-
-
-def _dumped(document: dict[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _times(properties: dict[str, Any]) -> tuple[int, int, int]:
-    """Moment, start and end of an item, microseconds."""
-    stated = properties.get("datetime")
-    starts = microseconds(str(properties.get("start_datetime") or stated))
-    stops = microseconds(str(properties.get("end_datetime") or stated))
-    return microseconds(stated) if stated else starts, starts, stops
-
-
-def _rfc3339(moment: int) -> str:
-    text = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)).isoformat()
-    return text.replace("+00:00", "Z")
-
-
-def _part_bounds(place: BaseGeometry | None) -> list[tuple[float, float, float, float]]:
-    return [] if place is None else [part.bounds for part in getattr(place, "geoms", [place])]
-
-
-def _forget_boxes(connection: sqlite3.Connection, key: int) -> None:
-    connection.execute("DELETE FROM boxes WHERE part IN (SELECT part FROM parts WHERE item = ?)", (key,))
-    connection.execute("DELETE FROM parts WHERE item = ?", (key,))
-
-
-def _conditions(request: SearchRequest) -> list[Sql]:
-    """All that an item must satisfy, the page aside."""
-    found = [
-        Sql(f"i.{column} IN ({', '.join('?' * len(values))})", values)
-        for column, values in (("collection", request.collections), ("id", request.ids))
-        if values
-    ]
-    if request.datetime is not None:
-        start, stop = interval(request.datetime)
-        found.append(Sql("i.starts <= ? AND i.stops >= ?", (stop, start)))
-    area = search_area(request)
-    if area is not None:
-        found.append(_touching(area))
-    if request.filter is not None:
-        found.append(compile_filter(request.filter))
-    return found
-
-
-def _touching(area: BaseGeometry) -> Sql:
-    """Boxes first: the R*Tree keeps them in 32 bits, rounded outwards, so it never misses. Then the geometry itself."""
-    boxes = [part.bounds for part in getattr(area, "geoms", [area])]
-    overlaps = " OR ".join(["(west <= ? AND east >= ? AND south <= ? AND north >= ?)"] * len(boxes))
-    return Sql(
-        f"i.key IN (SELECT item FROM boxes JOIN parts USING (part) WHERE {overlaps})"  # noqa: S608 - only placeholders
-        " AND related('intersects', i.shape, ?)",
-        (*(value for west, south, east, north in boxes for value in (east, west, north, south)), shapely.to_wkb(area)),
-    )
-
-
-def _all(conditions: Sequence[Sql]) -> Sql:
-    return Sql.join(" AND ".join(["({})"] * len(conditions)) or "1", *conditions)
-
-
-def _after(keys: Sequence[tuple[Sql, str]], place: Sequence[Any]) -> Sql:
-    """Rows that sort behind ``place``; NULLs sort last in either direction."""
-    choices = []
-    for index, ((expression, direction), value) in enumerate(zip(keys, place, strict=True)):
-        if value is None:
-            continue
-        same = [Sql.join("{} IS {}", key, Sql("?", (was,))) for (key, _), was in zip(keys[:index], place, strict=False)]
-        sign = ">" if direction == "asc" else "<"
-        behind = Sql.join(f"({{}} {sign} {{}} OR {{}} IS NULL)", expression, Sql("?", (value,)), expression)
-        choices.append(_all([*same, behind]))
-    return Sql.join("(" + " OR ".join(["({})"] * len(choices)) + ")", *choices)

@@ -1,6 +1,6 @@
 """CQL2 to SQL over the embedded store's ``items`` table.
 
-The ``cql2`` package reads the text; what comes out is compiled here, value by value bound, never pasted. Missing
+:mod:`catalogs.store.cql` reads it; what comes out is compiled here, value by value bound, never pasted. Missing
 properties are NULL and comparisons with NULL are unknown, as CQL2 wants it; so are comparisons between text and
 number, which SQLite alone would order.
 """
@@ -11,14 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cql2
 import shapely
 
+from catalogs.store.cql import Node, bad_filter
 from catalogs.store.request import BEGINNING, END, bbox_geometry, geometry, interval, microseconds
-from processing.model.errors import BadInput
-
-Node = Any
-"""A piece of CQL2 JSON."""
+from catalogs.store.rows import CLOUD
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +31,15 @@ class Sql:
         return cls(template.format(*(part.text for part in parts)), tuple(v for part in parts for v in part.values))
 
 
-def compile_filter(expression: str | Mapping[str, Any]) -> Sql:
-    """A CQL2 filter as an SQL condition on ``items AS i``.
-
-    Parameters
-    ----------
-    expression
-        CQL2 text, or CQL2 JSON.
+def compile_filter(node: Node) -> Sql:
+    """CQL2 JSON as an SQL condition on ``items AS i``.
 
     Raises
     ------
     BadInput
-        ``search.filter`` if it is not CQL2, or uses what this catalogue does not know.
+        ``search.filter`` if it uses what this catalogue does not know.
     """
-    return _condition(_parsed(expression))
+    return _condition(node)
 
 
 def field(name: str) -> Sql:
@@ -57,28 +49,18 @@ def field(name: str) -> Sql:
         return Sql(f"i.{plain}")
     if plain == "datetime":
         return Sql("i.moment")
+    if plain == CLOUD:
+        return Sql("i.cloud")
     if '"' in plain or "\\" in plain or not plain:
-        raise _bad(f"'{name}' is not the name of a property")
-    return Sql("json_extract(i.document, ?)", (f'$.properties."{plain}"',))
-
-
-def _parsed(expression: str | Mapping[str, Any]) -> Node:
-    try:
-        parsed = cql2.parse_text(expression) if isinstance(expression, str) else cql2.parse_json(json.dumps(expression))
-        return parsed.to_json()
-    except (cql2.ParseError, cql2.ValidationError, ValueError, TypeError, RecursionError) as error:
-        raise _bad(f"not CQL2: {' '.join(str(error).split())}") from error
-
-
-def _bad(message: str) -> BadInput:
-    return BadInput(message, kind="search.filter", remedy="See OGC 21-065, or: eo:cloud_cover < 10 AND platform = 'x'.")
+        raise bad_filter(f"'{name}' is not the name of a property")
+    return Sql("json_extract(i.properties, ?)", (f'$."{plain}"',))
 
 
 def _condition(node: Node) -> Sql:
     if isinstance(node, bool):
         return Sql("1" if node else "0")
     if not (isinstance(node, Mapping) and "op" in node):
-        raise _bad(f"not a condition: {json.dumps(node)[:120]}")
+        raise bad_filter(f"not a condition: {json.dumps(node)[:120]}")
     op, arguments = str(node["op"]).lower(), node.get("args", [])
     if op in ("and", "or"):
         parts = [_condition(argument) for argument in arguments]
@@ -89,19 +71,19 @@ def _condition(node: Node) -> Sql:
         return Sql.join("({} IS NULL)", _value(_only(arguments)))
     builder = _BUILDERS.get(op)
     if builder is None:
-        raise _bad(f"'{op}' is not supported")
+        raise bad_filter(f"'{op}' is not supported")
     return builder(op, arguments)
 
 
 def _only(arguments: Sequence[Node]) -> Node:
     if len(arguments) != 1:
-        raise _bad("one argument expected")
+        raise bad_filter("one argument expected")
     return arguments[0]
 
 
 def _two(op: str, arguments: Sequence[Node]) -> tuple[Node, Node]:
     if len(arguments) != 2:
-        raise _bad(f"'{op}' takes two arguments")
+        raise bad_filter(f"'{op}' takes two arguments")
     return arguments[0], arguments[1]
 
 
@@ -121,7 +103,7 @@ def _compare(left: Sql, op: str, right: Sql) -> Sql:
 
 def _between(_: str, arguments: Sequence[Node]) -> Sql:
     if len(arguments) != 3:
-        raise _bad("'between' takes three arguments")
+        raise bad_filter("'between' takes three arguments")
     value, low, high = arguments
     return Sql.join("({} AND {})", _comparison(">=", [value, low]), _comparison("<=", [value, high]))
 
@@ -129,7 +111,7 @@ def _between(_: str, arguments: Sequence[Node]) -> Sql:
 def _membership(op: str, arguments: Sequence[Node]) -> Sql:
     value, choices = _two(op, arguments)
     if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
-        raise _bad("'in' takes a list")
+        raise bad_filter("'in' takes a list")
     parts = [_comparison("=", [value, choice]) for choice in choices]
     return Sql.join("(" + " OR ".join(["{}"] * len(parts)) + ")", *parts)
 
@@ -151,7 +133,7 @@ def _shape(node: Node) -> Sql:
         return Sql("?", (shapely.to_wkb(bbox_geometry(node["bbox"])),))
     if isinstance(node, Mapping) and "type" in node:
         return Sql("?", (shapely.to_wkb(geometry(dict(node))),))
-    raise _bad("a spatial condition compares the item's geometry with a geometry")
+    raise bad_filter("a spatial condition compares the item's geometry with a geometry")
 
 
 def _array(op: str, arguments: Sequence[Node]) -> Sql:
@@ -187,7 +169,7 @@ def _span(node: Node) -> tuple[Sql, Sql]:
     if isinstance(node, Mapping) and "property" in node:
         moment = Sql.join("moment({})", field(str(node["property"])))
         return moment, moment
-    raise _bad("a temporal condition compares a property with a time")
+    raise bad_filter("a temporal condition compares a property with a time")
 
 
 def _literal_span(node: Node) -> tuple[int, int]:
@@ -201,7 +183,7 @@ def _literal_span(node: Node) -> tuple[int, int]:
     ends = [BEGINNING if index == 0 else END for index in range(2)]
     for index, end in enumerate(node["interval"]):
         if isinstance(end, Mapping):
-            raise _bad("the ends of an interval must be times, not properties")
+            raise bad_filter("the ends of an interval must be times, not properties")
         if str(end) not in ("", ".."):
             ends[index] = interval(str(end))[index]
     return ends[0], ends[1]
@@ -268,7 +250,7 @@ def _value(node: Node) -> Sql:
         if op in _ARITHMETIC:
             left, right = _two(op, arguments)
             return Sql.join(_ARITHMETIC[op], _value(left), _value(right))
-    raise _bad(f"not a value: {json.dumps(node)[:120]}")
+    raise bad_filter(f"not a value: {json.dumps(node)[:120]}")
 
 
 _SPATIAL = ("intersects", "disjoint", "equals", "touches", "within", "overlaps", "crosses", "contains")

@@ -52,18 +52,36 @@ def _related(relation: str, left: bytes | None, right: bytes | None) -> bool | N
 
 
 @lru_cache(maxsize=128)
-def _pattern(pattern: str) -> re.Pattern[str]:
-    pieces = re.findall(r"\\.|%|_|[^%_\\]+|\\$", pattern, re.DOTALL)
-    known = {"%": ".*", "_": "."}
-    return re.compile(
-        "".join(known.get(p) or re.escape(p[1:] if p[0] == "\\" and len(p) > 1 else p) for p in pieces), re.DOTALL
-    )
+def _pattern(pattern: str) -> tuple[tuple[re.Pattern[str], int], ...]:
+    """The pieces between the ``%`` of a pattern, each with the number of characters it stands for."""
+    pieces, piece, length = [], "", 0
+    for sign in re.findall(r"\\.|.", pattern, re.DOTALL):
+        if sign == "%":
+            pieces.append((re.compile(piece, re.DOTALL), length))
+            piece, length = "", 0
+        else:
+            piece += "." if sign == "_" else re.escape(sign[-1])
+            length += 1
+    return (*pieces, (re.compile(piece, re.DOTALL), length))
 
 
 def _like(value: object, pattern: object) -> bool | None:
+    """SQL's LIKE with every piece taken where it first fits: however many ``%``, there is no going back."""
     if not isinstance(value, str) or not isinstance(pattern, str):
         return None
-    return _pattern(pattern).fullmatch(value) is not None
+    (first, length), *rest = _pattern(pattern)
+    if not rest:
+        return first.fullmatch(value) is not None
+    if first.match(value) is None:
+        return False
+    reached = length
+    for piece, _ in rest[:-1]:
+        found = piece.search(value, reached)
+        if found is None:
+            return False
+        reached = found.end()
+    last, length = rest[-1]
+    return len(value) - length >= reached and last.fullmatch(value, len(value) - length) is not None
 
 
 def _moment(value: object) -> int | None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -148,14 +149,24 @@ def search_area(request: SearchRequest) -> BaseGeometry | None:
     return geometry(request.intersects) if request.intersects is not None else None
 
 
-def write_token(request: SearchRequest, place: Sequence[Any]) -> str:
-    """Token of the page that begins after ``place``, the sort values of the last item."""
-    content = json.dumps([_digest(request), list(place)], separators=(",", ":"))
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page begins."""
+
+    values: list[Any]
+    """Sort values of the last item before it."""
+    matched: int | None
+    """What the first page said of how many match."""
+
+
+def write_token(request: SearchRequest, values: Sequence[Any], matched: int | None) -> str:
+    """Token of the page that begins after the item with these sort values."""
+    content = json.dumps([_digest(request), list(values), matched], separators=(",", ":"))
     return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
 
 
-def read_token(request: SearchRequest, length: int) -> list[Any] | None:
-    """Sort values after which the page begins, or None for the first page.
+def read_token(request: SearchRequest, length: int) -> Place | None:
+    """Where the page begins, or None for the first page.
 
     Raises
     ------
@@ -166,12 +177,26 @@ def read_token(request: SearchRequest, length: int) -> list[Any] | None:
         return None
     try:
         padded = request.token + "=" * (-len(request.token) % 4)
-        digest, place = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        if digest == _digest(request) and isinstance(place, list) and len(place) == length:
-            return place
-    except (binascii.Error, ValueError, TypeError):
+        digest, values, matched = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if digest == _digest(request) and _is_place(values, length) and (matched is None or type(matched) is int):
+            return Place(values, matched)
+    except (binascii.Error, ValueError, TypeError, RecursionError):
         pass
     raise BadInput("the page token does not belong to this search", kind="search.token", remedy="Start again.")
+
+
+def _is_place(values: object, length: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == length
+        and all(value is None or isinstance(value, str | float) or _fits(value) for value in values)
+        # The last two are collection and id, which every item has.
+        and all(isinstance(value, str) for value in values[-2:])
+    )
+
+
+def _fits(value: object) -> bool:
+    return isinstance(value, int) and -(2**63) <= value < 2**63
 
 
 def _digest(request: SearchRequest) -> str:

@@ -1,3 +1,4 @@
+import json
 import os
 import sqlite3
 import subprocess
@@ -41,6 +42,44 @@ def test_acknowledged_means_on_the_disk(tmp_path):
     store.close()
     with pytest.raises(Defect):
         store.collections()
+
+
+FIRST_SCHEMA = """
+CREATE TABLE schema_version (version INTEGER NOT NULL);
+INSERT INTO schema_version VALUES (1);
+CREATE TABLE collections (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE items (key INTEGER PRIMARY KEY, collection TEXT NOT NULL REFERENCES collections (id),
+ id TEXT NOT NULL, moment INTEGER NOT NULL, starts INTEGER NOT NULL, stops INTEGER NOT NULL,
+ west REAL, south REAL, east REAL, north REAL, shape BLOB, document TEXT NOT NULL, UNIQUE (collection, id));
+CREATE INDEX items_by_id ON items (id);
+CREATE INDEX items_by_moment ON items (moment DESC, collection, id);
+CREATE INDEX items_by_collection_and_moment ON items (collection, moment DESC, id);
+CREATE VIRTUAL TABLE boxes USING rtree (part, west, east, south, north);
+CREATE TABLE parts (part INTEGER PRIMARY KEY, item INTEGER NOT NULL REFERENCES items (key) ON DELETE CASCADE);
+CREATE INDEX parts_by_item ON parts (item);
+"""
+
+
+def test_a_catalogue_of_the_first_release_becomes_one_of_today(tmp_path):
+    database = sqlite3.connect(tmp_path / "catalogue.sqlite")
+    database.executescript(FIRST_SCHEMA)
+    with database:
+        database.execute("INSERT INTO collections VALUES ('a', ?)", (json.dumps(collection("a")),))
+        for name in ("one", "two"):
+            document = json.dumps(item(name, title="Алматы"))
+            database.execute(
+                "INSERT INTO items (collection, id, moment, starts, stops, document) VALUES ('a', ?, 0, 0, 0, ?)",
+                (name, document),
+            )
+    database.close()
+    store = open_store(tmp_path)
+    assert ids(store) == ids(store, bbox=(76, 43, 77, 44)) == ids(store, text=("алматы",)) == ["one", "two"]
+    assert store.get_item("a", "one") == item("one", title="Алматы")
+    assert store.get_collection("a")["extent"]["spatial"] == {"bbox": [[76, 43, 77, 44]]}
+    store.close()
+    again = open_store(tmp_path)
+    assert len(ids(again)) == 2
+    again.close()
 
 
 def test_a_newer_catalogue_is_not_touched(tmp_path):
@@ -93,7 +132,8 @@ def test_processes_write_at_once_and_a_killed_one_loses_nothing_it_was_told(tmp_
     victim = writers[0]
     told = [victim.stdout.readline() for _ in range(5)]
     victim.kill()
-    told += victim.communicate(timeout=60)[0].splitlines()
+    with victim:
+        told += victim.stdout.read().splitlines()
     outputs = [writer.communicate(timeout=120)[0] for writer in writers[1:]]
     assert [writer.returncode for writer in writers[1:]] == [0, 0, 0]
     assert all(len(output.splitlines()) == 40 for output in outputs)
@@ -103,8 +143,8 @@ def test_processes_write_at_once_and_a_killed_one_loses_nothing_it_was_told(tmp_
     assert expected <= found
     assert len(found - expected) <= 1  # written, but killed before it could say so
     assert store._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    boxes, parts = (store._connection.execute(f"SELECT count(*) FROM {name}").fetchone() for name in ("boxes", "parts"))
-    assert boxes == parts == (len(found),)
+    for table, counted in (("boxes", "count(*)"), ("words", "count(*)"), ("extents", "sum(items)")):
+        assert store._connection.execute(f"SELECT {counted} FROM {table}").fetchone() == (len(found),)
     store.close()
 
 

@@ -1,7 +1,9 @@
 """What any catalogue store must do. Subclass it and give a ``store`` fixture: an empty store."""
 
+import base64
 import copy
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import mapping, shape
 
-from catalogs.store.protocol import CatalogueStore, SearchRequest, SortKey
-from processing.model.errors import BadInput
+from catalogs.entitlement import NOTHING, Entitlement
+from catalogs.store.protocol import AGGREGATIONS, CatalogueStore, SearchRequest, SortKey
+from processing.model.errors import BadInput, Conflict
 
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 WORLD = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
@@ -388,3 +391,218 @@ class CatalogueStoreContract:
         place = shapely.Polygon([(0.1, 0.2), (10.123456789, 0), (0, 10)])
         store.put_item(item("one", place=place))
         assert shape(store.get_item("a", "one")["geometry"]).equals(place)
+
+    def test_many_at_once_are_as_one_after_the_other(self, filled, store):
+        many = [
+            item(f"n{number}", day=number, home="ab"[number % 2], place=shapely.box(0, 0, 1, 1)) for number in range(9)
+        ]
+        assert filled.put_items(iter([*many, item("one", day=50, title="again")])) == 10
+        assert ids(filled, bbox=(0, 0, 1, 1)) == [f"n{number}" for number in range(8, -1, -1)]
+        assert filled.get_item("a", "one") == item("one", day=50, title="again")
+        assert ids(filled)[0] == "one"
+        with pytest.raises(BadInput):
+            filled.put_items([item("orphan", home="nowhere")])
+        assert filled.put_items([]) == 0
+
+    def test_all_items_one_after_the_other(self, filled):
+        assert [(found["collection"], found["id"]) for found in filled.items()] == [
+            ("a", "one"), ("a", "three"), ("a", "two"), ("b", "four"),
+        ]  # fmt: skip
+        assert [found["id"] for found in filled.items("b")] == ["four"]
+        assert list(filled.items("nobody")) == []
+        assert next(filled.items("a")) == filled.get_item("a", "one")
+
+    def test_only_empty_collections_go(self, filled):
+        with pytest.raises(Conflict) as caught:
+            filled.delete_collection("b")
+        assert caught.value.kind == "collection.not_empty"
+        filled.delete_item("b", "four")
+        assert filled.delete_collection("b") is True
+        assert filled.delete_collection("b") is False
+        assert [found["id"] for found in filled.collections()] == ["a"]
+
+    def test_extents_follow_what_goes(self, filled):
+        filled.delete_item("a", "three")
+        filled.put_item(item("two", place=shapely.box(70.5, 40, 71, 40.5), day=1))
+        assert filled.get_collection("a")["extent"] == {
+            "spatial": {"bbox": [[70.0, 40.0, 71.0, 41.0]]},
+            "temporal": {"interval": [["2020-01-02T00:00:00Z", "2020-01-02T00:00:00Z"]]},
+        }
+        for name in ("one", "two"):
+            filled.delete_item("a", name)
+        assert filled.get_collection("a")["extent"] == WORLD
+
+    def test_earlier_versions_are_kept(self, filled):
+        assert filled.versions("a", "one") == ()
+        first = item("one", version="1")
+        for version in ("1", "1", "2", "3"):
+            filled.put_item(item("one", version=version))
+        assert [found["properties"]["version"] for found in filled.versions("a", "one")] == ["2", "1"]
+        assert filled.versions("a", "one")[1] == first
+        assert filled.get_item("a", "one")["properties"]["version"] == "3"
+        assert ids(filled, ids=("one",)) == ["one"]
+        assert filled.search(SearchRequest(count=True)).matched == 4
+        # One that comes back is the latest again, and no earlier one.
+        filled.put_item(first)
+        assert [found["properties"]["version"] for found in filled.versions("a", "one")] == ["3", "2"]
+        assert filled.delete_version("a", "one", "3") is True
+        assert filled.delete_version("a", "one", "3") is False
+        assert [found["properties"]["version"] for found in filled.versions("a", "one")] == ["2"]
+        filled.put_version(item("one", version="0"))
+        assert [found["properties"]["version"] for found in filled.versions("a", "one")] == ["0", "2"]
+        filled.delete_item("a", "one")
+        filled.put_item(first)
+        assert filled.versions("a", "one") == ()
+        with pytest.raises(BadInput) as caught:
+            filled.put_version(item("nobody", version="1"))
+        assert caught.value.kind == "version.unknown"
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            (("kz1",), ["four", "one"]),
+            (("KZ1", "two"), ["four", "two", "one"]),
+            (("ақ",), ["three"]),
+            (("АҚ 100",), ["three"]),
+            (("100 ақ",), []),
+            (("cafe",), ["five"]),
+            (("Café Noir",), ["five"]),
+            (("noir winter",), []),
+            (("winter snow",), ["five"]),
+            (("snow winter",), []),
+            (("win",), []),
+            (("five a",), []),
+            (("one a kz1",), []),
+        ],
+    )
+    def test_free_text(self, filled, text, expected):
+        filled.put_item(item("five", title="CAFÉ-noir", keywords=["winter snow", "winter"], note="not spoken"))
+        assert ids(filled, text=text) == sorted(expected, key=["four", "three", "two", "one", "five"].index)
+        assert ids(filled, text=("spoken",)) == []
+
+    def test_words_go_with_their_item(self, filled):
+        filled.put_item(item("one", title="glacier"))
+        assert ids(filled, text=("glacier",)) == ["one"]
+        filled.put_item(item("one", title="desert"))
+        assert ids(filled, text=("glacier",)) == []
+        filled.delete_item("a", "one")
+        assert ids(filled, text=("desert",)) == []
+
+    @pytest.mark.parametrize("text", [("",), (" . - ",), ("x" * 500,), ("x",) * 50])
+    def test_free_text_that_means_nothing(self, filled, text):
+        with pytest.raises(BadInput) as caught:
+            ids(filled, text=text)
+        assert caught.value.kind == "search.text"
+
+    @pytest.mark.parametrize("text", ['"kz1', "kz1*", "kz1 NOT one", "NEAR(kz1)", "spoken:kz1", "kz1' OR 1=1"])
+    def test_free_text_is_no_language(self, filled, text):
+        assert set(ids(filled, text=(text,))) <= {"four", "one"}
+
+    def test_aggregations(self, filled):
+        found = {one.name: one for one in filled.aggregate(SearchRequest(limit=1), AGGREGATIONS)}
+        assert list(found) == list(AGGREGATIONS)
+        assert found["total_count"].value == 4
+        assert found["datetime_min"].value == "2020-01-02T00:00:00Z"
+        assert found["datetime_max"].value == "2020-01-07T00:00:00Z"
+        tables = {name: {b.key: b.frequency for b in one.buckets} for name, one in found.items() if one.buckets}
+        assert tables == {
+            "collection_frequency": {"a": 3, "b": 1},
+            "platform_frequency": {"KZ2": 1, "kz1": 2, "Ақ_100%": 1},
+            "datetime_frequency": {"2020-01-01T00:00:00Z": 4},
+            "cloud_cover_frequency": {"0-5": 0, "5-15": 1, "15-40": 0, "40-": 1},
+        }
+        (only,) = filled.aggregate(SearchRequest(collections=("b",), bbox=(73, 40, 74, 41)), ("total_count",))
+        assert only.value == 1
+        empty = filled.aggregate(SearchRequest(ids=("nobody",)), ("total_count", "datetime_min", "platform_frequency"))
+        assert [(one.value, one.buckets) for one in empty] == [(0, ()), (None, ()), (None, ())]
+        with pytest.raises(BadInput) as caught:
+            filled.aggregate(SearchRequest(), ("total_count", "nothing"))
+        assert caught.value.kind == "search.aggregation"
+
+    @pytest.mark.parametrize(
+        "entitlement",
+        [
+            Entitlement(collections=frozenset({"a"})),
+            Entitlement(condition={"op": "=", "args": [{"property": "collection"}, "a"]}),
+            Entitlement(collections=frozenset({"a"}), condition={"op": "<>", "args": [{"property": "id"}, "four"]}),
+        ],
+        ids=["collections", "condition", "both"],
+    )
+    def test_what_is_not_entitled_is_not_there(self, filled, entitlement):
+        def seen(**request: Any) -> list[str]:
+            return [found["id"] for found in filled.search(SearchRequest(**request), entitlement).items]
+
+        assert seen() == ["three", "two", "one"]
+        assert seen(collections=("b",)) == seen(ids=("four",)) == seen(bbox=(73.5, 40, 74, 41)) == []
+        assert seen(filter="platform = 'kz1'") == seen(text=("kz1",)) == ["one"]
+        assert seen(collections=("a", "b"), limit=1) == ["three"]
+        page = filled.search(SearchRequest(limit=2, count=True), entitlement)
+        assert page.matched == 3
+        rest = filled.search(SearchRequest(limit=2, token=page.next), entitlement)
+        assert [found["id"] for found in rest.items] == ["one"]
+        figures = {one.name: one for one in filled.aggregate(SearchRequest(), AGGREGATIONS, entitlement)}
+        assert figures["total_count"].value == 3
+        assert figures["datetime_max"].value == "2020-01-04T00:00:00Z"
+        assert [bucket.key for bucket in figures["collection_frequency"].buckets] == ["a"]
+        assert filled.get_item("b", "four", entitlement) is None
+        assert filled.get_item("a", "one", entitlement) is not None
+        filled.put_item(item("four", home="b", version="1"))
+        filled.put_item(item("four", home="b", version="2"))
+        assert len(filled.versions("b", "four")) == 1
+        assert filled.versions("b", "four", entitlement) == ()
+        assert filled.get_collection("a", entitlement)["extent"] == filled.get_collection("a")["extent"]
+        shown = [found["id"] for found in filled.collections(entitlement)]
+        assert shown == (["a"] if entitlement.collections else ["a", "b"])
+        hidden = filled.get_collection("b", entitlement)
+        assert hidden is None if entitlement.collections else hidden["extent"] == WORLD
+
+    def test_entitled_to_nothing(self, filled):
+        assert filled.search(SearchRequest(count=True), NOTHING).matched == 0
+        assert filled.search(SearchRequest(collections=("a",)), NOTHING).items == ()
+        assert filled.collections(NOTHING) == ()
+
+    @pytest.mark.parametrize(
+        "expression",
+        [
+            "NOT " * 100_000 + "a = 1",
+            "(" * 5_000 + "a = 1" + ")" * 5_000,
+            "NOT (" * 20 + "a = 1" + ")" * 20,
+            " OR ".join(["platform LIKE '%x%'"] * 60),
+            "platform IN (" + ", ".join("'x'" for _ in range(200)) + ")",
+            "1=1; DROP TABLE items",
+            "__class__ = 1",
+            '"properties.__class__" = 1',
+            "a = " + "-" * 10_000 + "1",
+            "a = 2" + "^2" * 10_000,
+            "x" * 100_000,
+        ],
+    )
+    def test_filters_beyond_the_limits(self, filled, expression):
+        with pytest.raises(BadInput) as caught:
+            ids(filled, filter=expression)
+        assert caught.value.kind == "search.filter"
+        assert len(str(caught.value)) < 600
+
+    def test_a_pattern_of_many_wildcards_takes_no_time(self, filled):
+        filled.put_item(item("long", platform="x" * 5_000))
+        started = time.monotonic()
+        assert ids(filled, filter="platform LIKE '" + "%x" * 60 + "%y'") == []
+        assert ids(filled, filter="platform LIKE '" + "%x" * 60 + "%'") == ["long"]
+        assert time.monotonic() - started < 2
+
+    def test_tokens_made_by_hand(self, filled):
+        token = filled.search(SearchRequest(limit=2)).next
+        digest, place, matched = json.loads(base64.urlsafe_b64decode(token + "=="))
+        for forged in (
+            [digest, [place[0], {}, "one"], matched],
+            [digest, [10**30, "a", "one"], matched],
+            [digest, [[1], "a", "one"], matched],
+            [digest, [None, None, None], matched],
+            [digest, place, "many"],
+            [digest, place],
+            {"a": 1},
+        ):
+            text = base64.urlsafe_b64encode(json.dumps(forged).encode()).decode().rstrip("=")
+            with pytest.raises(BadInput) as caught:
+                filled.search(SearchRequest(limit=2, token=text))
+            assert caught.value.kind == "search.token"

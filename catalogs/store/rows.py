@@ -1,0 +1,127 @@
+"""An item as a row: what is searched stands in columns, the rest is compressed; JSON is kept once."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import shapely
+from numcodecs import zstd
+from shapely.geometry.base import BaseGeometry
+
+from catalogs.store.protocol import Item
+from catalogs.store.request import geometry, microseconds
+from catalogs.store.words import item_words
+from processing.model.errors import BadInput
+
+type Bounds = tuple[float, float, float, float]
+"""West, south, east, north."""
+
+PARTS = 8
+"""Boxes an item has in the R*Tree at most: their ids are its key times this, and up."""
+CLOUD = "eo:cloud_cover"
+_LEVEL = 3
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What the tables hold of an item."""
+
+    collection: str
+    id: str
+    moment: int
+    """Microseconds since 1970: the item's datetime, or its start where it has none."""
+    starts: int
+    stops: int
+    parts: tuple[Bounds, ...]
+    """Boxes around the parts of its geometry: one that crosses the antimeridian has parts on both sides."""
+    shape: bytes | None
+    """Its geometry as WKB."""
+    cloud: object
+    properties: bytes
+    rest: bytes
+    words: str
+
+    @property
+    def bounds(self) -> Bounds | tuple[None, None, None, None]:
+        """Box around it all."""
+        if not self.parts:
+            return None, None, None, None
+        wests, souths, easts, norths = zip(*self.parts, strict=True)
+        return min(wests), min(souths), max(easts), max(norths)
+
+    @property
+    def slack(self) -> int:
+        """How far its moment may lie from its ends, microseconds."""
+        return max(self.moment - self.starts, self.stops - self.moment, 0)
+
+
+def to_row(item: Item) -> Row:
+    """Take an item apart.
+
+    Raises
+    ------
+    BadInput
+        ``search.geometry``, ``search.datetime`` where its place or time means nothing; ``item.json`` if JSON has no
+        word for something in it.
+    """
+    properties = item["properties"]
+    place = geometry(item["geometry"]) if item.get("geometry") is not None else None
+    stated = properties.get("datetime")
+    starts = microseconds(str(properties.get("start_datetime") or stated))
+    stops = microseconds(str(properties.get("end_datetime") or stated))
+    cloud = properties.get(CLOUD)
+    return Row(
+        collection=str(item["collection"]),
+        id=str(item["id"]),
+        moment=microseconds(stated) if stated else starts,
+        starts=starts,
+        stops=stops,
+        parts=_part_bounds(place),
+        shape=None if place is None else shapely.to_wkb(place),
+        cloud=cloud if isinstance(cloud, int | float | str) else None,
+        properties=_dumped(properties, item),
+        rest=zstd.compress(_dumped({key: part for key, part in item.items() if key != "properties"}, item), _LEVEL),
+        words=item_words(str(item["id"]), str(item["collection"]), properties),
+    )
+
+
+def to_item(properties: bytes, rest: bytes) -> Item:
+    """Put an item together again."""
+    item: Item = orjson.loads(zstd.decompress(rest))
+    item["properties"] = orjson.loads(properties)
+    return item
+
+
+def words_of(collection: str, item_id: str, properties: bytes) -> str:
+    """The words under which an item was indexed."""
+    return item_words(item_id, collection, orjson.loads(properties))
+
+
+def version_of(properties: bytes) -> str | None:
+    """The version an item states."""
+    version = orjson.loads(properties).get("version")
+    return version if isinstance(version, str) else None
+
+
+def rfc3339(moment: int) -> str:
+    """Microseconds since 1970 in STAC's words."""
+    return (_EPOCH + timedelta(microseconds=moment)).isoformat().replace("+00:00", "Z")
+
+
+def _dumped(part: Any, item: Item) -> bytes:
+    try:
+        return orjson.dumps(part)
+    except TypeError as error:
+        raise BadInput(f"not JSON: {error}", kind="item.json", where=str(item.get("id"))) from error
+
+
+def _part_bounds(place: BaseGeometry | None) -> tuple[Bounds, ...]:
+    if place is None:
+        return ()
+    found = [part.bounds for part in getattr(place, "geoms", [place])]
+    if len(found) > PARTS:
+        wests, souths, easts, norths = zip(*found[PARTS - 1 :], strict=True)
+        found = [*found[: PARTS - 1], (min(wests), min(souths), max(easts), max(norths))]
+    return tuple(found)
