@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,13 +16,21 @@ from pydantic import BaseModel, ConfigDict
 from configs.schema import SensorConfig
 from configs.settings import Home
 from pipelines.outcomes import Stop
+from processing.archive import durable
+from processing.archive.disk_faults import disk_faults
+from processing.archive.recover import Leftover
 from processing.model.errors import BadInput
 from processing.model.scene import Delivery
 from processing.readers.checksums import verify_delivery
 from processing.readers.find import open_delivery
 from processing.readers.inventory import inventory, package_digest
 
+UNPACKED = "unpacked"
+"""In ``HOME/staging``: packages taken out of their archives."""
+_REASON = "reason.json"
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
+_held: dict[Path, int] = {}
+"""Workspaces of this process, and the descriptors that lock them."""
 
 
 class Ingested(BaseModel):
@@ -52,17 +61,17 @@ def ingest_package(package: Path, home: Home, sensors: Mapping[str, SensorConfig
     """
     files = inventory(package)
     digest = package_digest(files)
-    workspace = home.staging / "unpacked" / f"{digest[:16]}-{os.getpid()}"
-    workspace.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        delivery = open_delivery(package, sensors=sensors, workspace=workspace)
-        verify_delivery(delivery, files)
-    except BaseException:
-        shutil.rmtree(workspace, ignore_errors=True)
-        raise
+    with disk_faults(home.staging):
+        workspace = _take_workspace(home, digest)
+        try:
+            delivery = open_delivery(package, sensors=sensors, workspace=workspace)
+            verify_delivery(delivery, files)
+        except BaseException:
+            _give_up(workspace)
+            raise
     unpacked = delivery.root.resolve().is_relative_to(workspace.resolve())
     if not unpacked:
-        shutil.rmtree(workspace, ignore_errors=True)
+        _give_up(workspace)
     return Ingested(
         package=str(package),
         opened=str(delivery.root if unpacked else package),
@@ -83,7 +92,48 @@ def reopen(ingested: Ingested, sensors: Mapping[str, SensorConfig]) -> Delivery:
 def leave_workspace(ingested: Ingested) -> None:
     """Remove what was unpacked."""
     if ingested.workspace is not None:
-        shutil.rmtree(ingested.workspace, ignore_errors=True)
+        _give_up(Path(ingested.workspace))
+
+
+def _take_workspace(home: Home, digest: str) -> Path:
+    """A folder to unpack into, of this run alone, locked until it is given up or this process ends."""
+    folder = home.staging / UNPACKED
+    workspace = folder / f"{digest[:16]}-{secrets.token_hex(4)}-{os.getpid()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _closing(durable.hold_folder(folder)):  # nobody clears up between its making and its locking
+        workspace.mkdir(mode=0o700)
+        _held[workspace] = durable.hold_folder(workspace)
+    return workspace
+
+
+def _give_up(workspace: Path) -> None:
+    shutil.rmtree(workspace, ignore_errors=True)
+    descriptor = _held.pop(workspace, None)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def clear_workspaces(home: Home) -> tuple[Leftover, ...]:
+    """Remove what runs unpacked that were killed."""
+    folder = home.staging / UNPACKED
+    if not folder.is_dir():
+        return ()
+    found = []
+    with _closing(durable.hold_folder(folder)):
+        for workspace in sorted(folder.iterdir()):
+            if not durable.is_held(workspace):
+                shutil.rmtree(workspace)
+                where = workspace.relative_to(home.path).as_posix()
+                found.append(Leftover(what="an unpacked package", where=where, done="cleared"))
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def _closing(descriptor: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def quarantine_package(package: Path, home: Home, stop: Stop) -> Path:
@@ -98,15 +148,8 @@ def quarantine_package(package: Path, home: Home, stop: Stop) -> Path:
         ``HOME/quarantine/<id>``, with the package under its own name and ``reason.json``.
     """
     digest = _content_digest(package)
-    folder = home.quarantine / f"{_UNSAFE.sub('-', package.name)[:80].strip('-.') or 'package'}_{digest[:12]}"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    copy = folder / package.name
-    if not copy.exists():
-        partial = folder / f".partial-{os.getpid()}"
-        shutil.rmtree(partial, ignore_errors=True)
-        _copy(package, partial / package.name)
-        (partial / package.name).rename(copy)
-        partial.rmdir()
+    name = f"{_UNSAFE.sub('-', package.name)[:80].strip('-.') or 'package'}_{digest[:12]}"
+    folder, staging = home.quarantine / name, home.staging / f"{home.quarantine.name}--{name}"
     reason = {
         "reason": stop.reason,
         "message": stop.message,
@@ -116,10 +159,30 @@ def quarantine_package(package: Path, home: Home, stop: Stop) -> Path:
         "sha256": digest,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    written = folder / f".reason-{os.getpid()}"
-    written.write_text(json.dumps(reason, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    written.replace(folder / "reason.json")
+    written = (json.dumps(reason, indent=2, ensure_ascii=False) + "\n").encode()
+    with disk_faults(staging), durable.exclusive(staging.with_name(f"{staging.name}.lock")):
+        if (folder / package.name).exists():
+            durable.write_file(folder / _REASON, written)
+            return folder
+        try:
+            _replace_folder(staging)
+            _copy(package, staging / package.name)
+            (staging / _REASON).write_bytes(written)
+            durable.make_folders(home.quarantine)
+            durable.sync_tree(staging)
+            if folder.exists():
+                shutil.rmtree(folder)  # without the package in it, it was never finished
+            durable.move(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
     return folder
+
+
+def _replace_folder(folder: Path) -> None:
+    """An empty folder that only its owner can enter; what a killed run left in it is gone."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(mode=0o700)
 
 
 def _content_digest(package: Path) -> str:

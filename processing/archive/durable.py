@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import errno
 import fcntl
-import glob
 import os
 import secrets
 import sys
@@ -210,9 +209,17 @@ def _forget(temporary: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def remove_temporaries(path: Path) -> list[Path]:
-    """Remove what runs that were killed left in place of ``path``. Nobody may be writing it meanwhile."""
-    found = sorted(path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 16}"))
+def remove_temporaries(folder: Path, name: str = "*") -> list[Path]:
+    """Remove what killed runs left of files that were to take the place of others. Nobody may be at it meanwhile.
+
+    Parameters
+    ----------
+    folder
+        Where they lie.
+    name
+        Only those of the file of this name.
+    """
+    found = sorted(folder.glob(f".{name}.{'[0-9a-f]' * 16}"))
     for temporary in found:
         temporary.unlink(missing_ok=True)
     return found

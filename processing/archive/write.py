@@ -4,10 +4,10 @@ Staging -> pixels -> manifest -> files -> sync -> rename the store -> rename the
 
 A store that was renamed but whose files were not is complete and belongs to nobody: the next publication of the
 same revision adopts it and makes the files from it. Everything else that a crash leaves behind lies in the
-product's own staging folder, which the next publication empties.
+product's own staging folder, which the next publication empties, and :mod:`processing.archive.recover` before it.
 """
 
-import errno
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +16,7 @@ from typing import Any
 
 from processing.archive import durable
 from processing.archive.compute import Progress, count_tasks, steps, tally, write_pixels
+from processing.archive.disk_faults import disk_faults
 from processing.archive.files import check_keys, count_files, write_files
 from processing.archive.footprint import outline
 from processing.archive.layout import MANIFEST, PRODUCT_RECORD, ProductPaths, revision_of
@@ -27,6 +28,8 @@ from processing.model.errors import Conflict, Defect, Retryable
 from processing.model.image import OrthoImage
 from processing.model.product import Product, ProductDraft
 
+FILES = "files"
+"""In a product's staging folder: what will lie beside the store."""
 _RESERVE_BYTES = 64 << 20
 """Kept free on top of the estimate: for metadata, pictures, and the neighbours."""
 
@@ -57,7 +60,7 @@ def publish_product(
     Conflict
         ``id.conflict`` if a product of this id was made from a package with other bytes.
     Retryable
-        ``disk.full`` if there is not, or no longer, room enough; ``disk.sync`` if the disk failed.
+        ``disk.full`` if there is not, or no longer, room enough; ``disk.sync``, ``disk.failed``, ``disk.read_only``.
     BadInput
         ``product.empty`` if no pixel holds a value.
     Defect
@@ -65,15 +68,15 @@ def publish_product(
     """
     home = home_path.resolve()
     paths = ProductPaths.of(home, draft)
-    with durable.exclusive(paths.lock):
-        shutil.rmtree(
-            paths.staging, ignore_errors=True
-        )  # what a crash left: nobody else is here while we hold the lock
+    with disk_faults(paths.staging), durable.exclusive(paths.lock):
+        # What a crash left: nobody else is here while we hold the lock.
+        if paths.staging.exists():
+            shutil.rmtree(paths.staging)
         present = published(home, draft.collection, draft.id)
         if present is not None:
             _refuse_other_package(present, draft)
             if present.revision == revision_of(draft):
-                durable.point_link(paths.link, paths.store)
+                settle(paths)
                 return present
         groups = tuple(plan_group(image, draft.encodings) for image in images)
         check_keys(draft, groups)
@@ -122,14 +125,32 @@ def _publish(
     product = product_record(
         draft, paths, groups, images, ring=ring, tallies=tallies, registration=measured, manifest=manifest
     )
-    files = paths.staging / "files"
+    files = paths.staging / FILES
     product = write_files(files, store, product, draft, groups, paths, step)
+    for place in (paths.store, paths.files, paths.link):
+        durable.make_folders(place.parent)
     durable.sync_tree(paths.staging)
     if not adopted:
         durable.move(store, paths.store)
-    _put_files(files, paths)
+    try:
+        put_files(files, paths)
+    except BaseException:
+        if not adopted:
+            with contextlib.suppress(OSError):
+                paths.store.rename(store)
+        raise
     durable.point_link(paths.link, paths.store)
     return product
+
+
+def settle(paths: ProductPaths) -> None:
+    """See to it that a product which can be seen is safe: whoever made it may have been killed before it was.
+
+    Its bytes were, before it got its name. Call it while holding the product's lock.
+    """
+    for place in (paths.store, paths.files):
+        durable.sync_folder(place.parent)
+    durable.point_link(paths.link, paths.store)
 
 
 def _write_store(
@@ -175,7 +196,7 @@ def _checked(store: Path) -> ObjectRecord:
     return record_of(store, MANIFEST)
 
 
-def _put_files(files: Path, paths: ProductPaths) -> None:
+def put_files(files: Path, paths: ProductPaths) -> None:
     """Put the files in their place: the moment from which the product is published.
 
     The files of an earlier revision end up beside its store. The new ones wait there under the earlier one's name
@@ -199,10 +220,6 @@ def _staged(paths: ProductPaths, groups: tuple[Group, ...]) -> Iterator[None]:
     try:
         _require_space(paths.staging, _estimate(groups))
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _disk_full("the disk ran full while publishing", paths.staging) from error
-        raise
     finally:
         shutil.rmtree(paths.staging, ignore_errors=True)
 

@@ -25,7 +25,7 @@ STAGES = {
     "before the files": (write, "write_files"),
     "before the sync": (durable, "sync_tree"),
     "before the store's rename": (durable, "move"),
-    "between the renames": (write, "_put_files"),
+    "between the renames": (write, "put_files"),
     "before the exchange": (durable, "exchange"),
     "before the link": (durable, "point_link"),
 }

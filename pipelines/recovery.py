@@ -1,0 +1,84 @@
+"""After a crash: archive, catalogue and work folders brought back to a state in which nothing is half done."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from configs.registry import Registry
+from configs.settings import Home
+from pipelines.catalogue import catalogue_product, is_catalogued
+from pipelines.packages import clear_workspaces
+from processing.archive.layout import ITEM, MANIFEST, PRODUCT_RECORD
+from processing.archive.recover import Leftover, interrupted, products_of, recover_archive
+from processing.archive.write import published
+from processing.model.product import Product
+
+
+def recover_home(home: Home, registry: Registry, *, thorough: bool = False) -> tuple[Leftover, ...]:
+    """Finish or clear away what runs left that were killed, and say which. What is being worked on is left alone.
+
+    Parameters
+    ----------
+    home, registry
+        The installation.
+    thorough
+        Also compare every published product with its row, and look for stores that no record names. Without, only
+        what interrupted runs point at is looked at, which takes no time however large the archive is.
+
+    Returns
+    -------
+    leftovers
+        One for each thing found.
+
+    Raises
+    ------
+    Retryable
+        ``disk.*``, ``catalogue.busy``.
+    """
+    names = interrupted(home.path)
+    found = [*clear_workspaces(home), *recover_archive(home.path)]
+    pending = {(product.collection, product.id): product for name in names for product in products_of(home.path, name)}
+    pending |= {(product.collection, product.id): product for product in _never_described(home)}
+    if thorough:
+        pending |= {(product.collection, product.id): product for product in _all_products(home)}
+    for product in pending.values():
+        if not is_catalogued(home, product):
+            catalogue_product(product, home, registry)
+            name = f"{product.collection}/{product.id}"
+            found.append(Leftover(what=f"{name} was not in the catalogue", where=f"products/{name}", done="finished"))
+    return (*found, *(_nameless_stores(home) if thorough else ()))
+
+
+def left_behind(home: Home) -> int:
+    """How many things a restart would finish or clear away. Changes nothing."""
+    return len(interrupted(home.path)) + sum(1 for _ in _never_described(home))
+
+
+def _never_described(home: Home) -> Iterator[Product]:
+    """Products whose item was never written: published, and then something stopped."""
+    for record in home.products.glob(f"*/*/{PRODUCT_RECORD}"):
+        if not record.with_name(ITEM).exists():
+            yield from _product_at(home, record)
+
+
+def _all_products(home: Home) -> Iterator[Product]:
+    for record in sorted(home.products.glob(f"*/*/{PRODUCT_RECORD}")):
+        yield from _product_at(home, record)
+
+
+def _product_at(home: Home, record: Path) -> Iterator[Product]:
+    product = published(home.path, record.parent.parent.name, record.parent.name)
+    if product is not None:
+        yield product
+
+
+def _nameless_stores(home: Home) -> Iterator[Leftover]:
+    """Whole stores without files: their run was stopped between two names, and its staging is gone."""
+    for manifest in sorted(home.archive.glob(f"*/*/*/*/*/*.zarr/{MANIFEST}")):
+        store = manifest.parent
+        product = published(home.path, store.relative_to(home.archive).parts[0], store.parent.name)
+        named = product is not None and home.path / product.archive_href == store
+        if not named and not store.with_suffix(".files").is_dir():
+            where = store.relative_to(home.path).as_posix()
+            yield Leftover(
+                what="store without a record: taken over when its package comes again", where=where, done="kept"
+            )
