@@ -1,6 +1,8 @@
 """The place where an installation publishes its products besides HOME, and seeing to it that they are there."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from catalogs.alternate import with_alternates
 from catalogs.validate import validate_item
@@ -38,8 +40,8 @@ def archive_place(home: Home) -> Place | None:
     )
 
 
-def publish_elsewhere(product: Product, home: Home, *, latest: bool = True) -> Place | None:
-    """See to it that a product is whole at the installation's second place too, where it has one.
+def publish_elsewhere(product: Product, home: Home) -> Place | None:
+    """See to it that a product is whole at the installation's second place too, and the latest there; where it has one.
 
     Parameters
     ----------
@@ -47,9 +49,6 @@ def publish_elsewhere(product: Product, home: Home, *, latest: bool = True) -> P
         Published in HOME.
     home
         The installation.
-    latest
-        Also make this revision the latest there. False where it has been all along: the place's pointer may have
-        moved on by another installation's doing.
 
     Returns
     -------
@@ -64,17 +63,15 @@ def publish_elsewhere(product: Product, home: Home, *, latest: bool = True) -> P
     place = archive_place(home)
     if place is None:
         return None
-    there = publish_remote(home.path, product, place, latest=latest)
+    there = publish_remote(home.path, product, place)
     if there.outcome != "present":
         name = f"{product.collection}/{product.id}"
         logger.info("%s %s at %s: %d objects sent, %d were there", name, there.outcome, place, there.sent, there.found)
     return place
 
 
-def describe_elsewhere(item: dict[str, object], product: Product, place: Place | None) -> dict[str, object]:
-    """An item with the addresses of its copies at a place, valid as before; unchanged where there is no place."""
-    if place is None:
-        return item
+def describe_elsewhere(item: Mapping[str, Any], product: Product, place: Place) -> dict[str, Any]:
+    """An item with the addresses of its copies at a place, valid as before."""
     described = with_alternates(item, product, str(place))
     validate_item(described)
     return described

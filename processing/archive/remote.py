@@ -15,7 +15,7 @@ import json
 import random
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,21 @@ from typing import Literal
 
 from processing.archive import durable
 from processing.archive.compute import Progress
-from processing.archive.layout import CHECKSUMS, MANIFEST, ProductPaths
-from processing.archive.manifest import ObjectRecord, read_manifest
+from processing.archive.layout import MANIFEST, ProductPaths
+from processing.archive.manifest import read_manifest
 from processing.archive.objects import Place
-from processing.archive.remote_layout import RemotePaths, read_latest, remote_record
-from processing.archive.remote_objects import Found, Part, Room, differs, ensure
+from processing.archive.remote_layout import (
+    RemotePaths,
+    documents,
+    expected_records,
+    read_latest,
+    record_bytes,
+    remote_record,
+    same_content,
+)
+from processing.archive.remote_objects import Found, Room
+from processing.archive.remote_send import Part, differs, ensure
+from processing.archive.write import published
 from processing.model.errors import BadInput, Conflict, Defect, Retryable
 from processing.model.product import Product
 
@@ -64,11 +74,12 @@ def publish_remote(
     home
         HOME, where the product is published.
     product
-        Its record there.
+        Its record there; of its latest revision, or of an earlier one that is kept.
     target
         The place: ``s3://bucket/prefix`` or a folder, or a :class:`~processing.archive.objects.Place`.
     latest
-        Also make this revision the place's latest. False leaves a pointer alone that is there.
+        Also make this revision the place's latest, if it is the latest in HOME. False leaves a pointer alone that is
+        there.
     progress
         Called with (done, total, what).
 
@@ -95,7 +106,7 @@ def publish_remote(
     with durable.exclusive(ProductPaths.of(home.resolve(), product).lock):
         before = room.sizes(paths.store) | room.sizes(paths.files)
         agreed = _agree(room, paths, product, there=paths.record in before)
-        parts = plan_parts(home, product, agreed)
+        parts = _plan(home, product, agreed)
         done = {part.record.key for part in parts if before.get(part.record.key) == part.record.size}
         committed, manifest = paths.manifest in before, _manifest(home, product)
         outcome: Outcome = "present"
@@ -109,7 +120,7 @@ def publish_remote(
             won = _commit(room, paths, agreed, manifest)
             _make_durable(place)
             outcome = "repaired" if committed else "adopted" if not won else "finished" if before else "published"
-        if latest or read_latest(room, product.collection, product.id) is None:
+        if (latest and _is_latest(home, product)) or read_latest(room, product.collection, product.id) is None:
             _point(room, paths, agreed)
     return RemoteProduct(product=agreed, place=place, outcome=outcome, sent=sent, found=len(parts) - sent)
 
@@ -148,55 +159,29 @@ def _agree(room: Room, paths: RemotePaths, product: Product, *, there: bool) -> 
         theirs = Product.model_validate_json(content)
     except ValueError:
         raise differs(room.place, paths.record, "the record of this revision cannot be read") from None
-    if product.model_copy(update={"created": theirs.created}) != theirs:
+    if not same_content(product, theirs):
         names = [name for name in type(product).model_fields if getattr(product, name) != getattr(theirs, name)]
         raise differs(room.place, paths.record, f"this revision is there with other content: {', '.join(names)}")
     return theirs
 
 
-def record_bytes(product: Product) -> bytes:
-    """A product's record as it lies at a place."""
-    return product.model_dump_json(indent=1).encode() + b"\n"
+def _is_latest(home: Path, product: Product) -> bool:
+    latest = published(home, product.collection, product.id)
+    return latest is not None and latest.revision == product.revision
 
 
-def plan_parts(home: Path, product: Product, agreed: Product) -> list[Part]:
-    """Every object of a product but the one that commits it, with what it must be.
-
-    Parameters
-    ----------
-    home, product
-        The local product.
-    agreed
-        Its record as it is at the place.
-    """
-    paths = RemotePaths.of(product)
-    local = ProductPaths.of(home, product)
-    store = home / product.archive_href
-    parts = [
-        Part(ObjectRecord(f"{paths.store}/{key}", record.size, record.sha256), store / key)
-        for key, record in read_manifest(store).items()
-    ]
-    folder = local.files
-    for file in product.files:
-        if file.href != product.archive_href:
-            name = Path(file.href).name
-            parts.append(Part(ObjectRecord(f"{paths.files}/{name}", file.size, file.sha256), folder / name))
-    record = record_bytes(agreed)
-    parts.append(_made(paths.record, record))
-    listed = [part.record for part in parts if part.record.key.startswith(f"{paths.files}/")]
-    parts.append(_made(f"{paths.files}/{CHECKSUMS}", _checksums(paths, listed, agreed)))
+def _plan(home: Path, product: Product, agreed: Product) -> list[Part]:
+    """Every object of a product but the one that commits it: what it must be, and where it is here."""
+    paths, store = RemotePaths.of(product), home / product.archive_href
+    made, local_paths = documents(agreed), ProductPaths.of(home, product)
+    folder = local_paths.files if _is_latest(home, product) else local_paths.superseded_files(product.revision)
+    sources: dict[str, Path | bytes] = {f"{paths.files}/{name}": content for name, content in made.items()}
+    parts = []
+    for record in expected_records(agreed, read_manifest(store)):
+        place, _, name = record.key.rpartition("/")
+        local = folder / name if place == paths.files else store / record.key.removeprefix(f"{paths.store}/")
+        parts.append(Part(record, sources.get(record.key, local)))
     return parts
-
-
-def _made(key: str, content: bytes) -> Part:
-    return Part(ObjectRecord(key, len(content), hashlib.sha256(content).hexdigest()), content)
-
-
-def _checksums(paths: RemotePaths, records: Iterable[ObjectRecord], product: Product) -> bytes:
-    """For ``sha256sum -c`` in a copy of the place, run in the folder of the revision's files."""
-    lines = sorted(f"{record.sha256}  {record.key.rpartition('/')[2]}" for record in records)
-    up = "../" * (paths.files.count("/") + 1)
-    return "\n".join([*lines, f"{product.manifest_sha256}  {up}{paths.manifest}", ""]).encode()
 
 
 def _send(room: Room, parts: Sequence[Part], before: dict[str, int], progress: Progress | None) -> int:

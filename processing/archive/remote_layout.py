@@ -1,9 +1,12 @@
 """Where a product's objects lie at a place, and which of its revisions are published there."""
 
+import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from processing.archive.layout import MANIFEST, PRODUCT_RECORD
+from processing.archive.layout import CHECKSUMS, MANIFEST, PRODUCT_RECORD
+from processing.archive.manifest import ObjectRecord
 from processing.archive.remote_objects import Room
 from processing.model.errors import Defect
 from processing.model.product import Product
@@ -41,6 +44,56 @@ class RemotePaths:
     def key_of(self, href: str) -> str:
         """Key of a file by its address relative to HOME."""
         return href if href == self.store else f"{self.files}/{href.rpartition('/')[2]}"
+
+
+def record_bytes(product: Product) -> bytes:
+    """A product's record as it lies at a place."""
+    return product.model_dump_json(indent=1).encode() + b"\n"
+
+
+def same_content(one: Product, other: Product) -> bool:
+    """Whether two makings of a revision are the same in all but the time of it."""
+    return one.model_copy(update={"created": other.created}) == other
+
+
+def documents(product: Product) -> dict[str, bytes]:
+    """What is written for the place itself, by name: the record, and what ``sha256sum -c`` reads in a copy of it."""
+    record = record_bytes(product)
+    listed = [*_file_records(product), _measured(RemotePaths.of(product).record, record)]
+    return {PRODUCT_RECORD: record, CHECKSUMS: _checksums(product, listed)}
+
+
+def expected_records(product: Product, manifest: Mapping[str, ObjectRecord]) -> list[ObjectRecord]:
+    """Every object of a published revision but the manifest that commits it, keys relative to the place.
+
+    Parameters
+    ----------
+    product
+        Its record as it is at the place.
+    manifest
+        What the store's manifest says.
+    """
+    paths = RemotePaths.of(product)
+    stored = [ObjectRecord(f"{paths.store}/{key}", record.size, record.sha256) for key, record in manifest.items()]
+    made = [_measured(f"{paths.files}/{name}", content) for name, content in documents(product).items()]
+    return [*stored, *_file_records(product), *made]
+
+
+def _file_records(product: Product) -> list[ObjectRecord]:
+    paths = RemotePaths.of(product)
+    files = [file for file in product.files if file.href != product.archive_href]
+    return [ObjectRecord(paths.key_of(file.href), file.size, file.sha256) for file in files]
+
+
+def _measured(key: str, content: bytes) -> ObjectRecord:
+    return ObjectRecord(key, len(content), hashlib.sha256(content).hexdigest())
+
+
+def _checksums(product: Product, records: Iterable[ObjectRecord]) -> bytes:
+    paths = RemotePaths.of(product)
+    lines = sorted(f"{record.sha256}  {record.key.rpartition('/')[2]}" for record in records)
+    up = "../" * (paths.files.count("/") + 1)
+    return "\n".join([*lines, f"{product.manifest_sha256}  {up}{paths.manifest}", ""]).encode()
 
 
 @dataclass(frozen=True, slots=True)
