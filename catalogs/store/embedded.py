@@ -16,7 +16,6 @@ from catalogs.store.aggregate import aggregated
 from catalogs.store.filters import Sql, compile_filter
 from catalogs.store.plan import Plan, all_of, behind, make_plan, sort_keys
 from catalogs.store.protocol import (
-    COUNTED,
     Aggregation,
     Collection,
     Item,
@@ -32,8 +31,8 @@ _BATCH = 2_000
 _ITEM = "SELECT i.properties, i.rest FROM items AS i WHERE i.collection = ? AND i.id = ?"
 QUERY_S = 5.0
 """The longest a search may take."""
-_COUNT_STEPS = 4_000_000
-"""Steps of SQLite's machine that counting may take beyond the search itself: some 50 ms."""
+_COUNT_STEPS, _SLOW_COUNT_STEPS = 150_000, 30_000
+"""Steps of SQLite's machine that counting may take beyond the search itself: some 20 ms."""
 
 
 class EmbeddedStore:
@@ -198,7 +197,10 @@ class EmbeddedStore:
             items = _fetched(connection, [row[0] for row in rows])
         matched = None
         if request.count:
-            matched = place.matched if place is not None else self._matched(plan, request, entitlement)
+            if place is None and not more:
+                matched = len(rows)
+            else:
+                matched = place.matched if place is not None else self._matched(plan, request, entitlement)
         token = write_token(request, rows[-1][1:], matched) if more else None
         return ItemPage(items=items, next=token, matched=matched)
 
@@ -221,16 +223,14 @@ class EmbeddedStore:
             names = request.collections or [row[0] for row in connection.execute("SELECT id FROM collections")]
             permitted = {name for name in names if entitlement.permits_collection(name)}
             return sum(extents.extent_of(connection, name)[0] for name in permitted)
-        counting = Sql.join(
-            "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} LIMIT {})",
-            plan.source, plan.condition, Sql("?", (COUNTED + 1,)),
-        )  # fmt: skip
+        counting = Sql.join("SELECT count(*) FROM {} WHERE {}", plan.source, plan.condition)
+        steps = None if plan.few else _SLOW_COUNT_STEPS if plan.slow else _COUNT_STEPS
         try:
-            with database.bounded(connection, seconds=QUERY_S, steps=None if plan.few else _COUNT_STEPS):
+            with database.bounded(connection, seconds=QUERY_S, steps=steps):
                 (count,) = connection.execute(counting.text, counting.values).fetchone()
         except BadInput:
             return None
-        return count if count <= COUNTED else None
+        return int(count)
 
     @property
     def _connection(self) -> sqlite3.Connection:

@@ -38,6 +38,8 @@ class Plan:
     """Whether there are at most ``FEW`` candidates."""
     unconditional: bool
     """Whether nothing but collections is asked for."""
+    slow: bool
+    """Whether one item takes long to look at: what is asked needs more than its row's numbers."""
 
 
 type Keys = list[tuple[Sql, str]]
@@ -62,8 +64,8 @@ def make_plan(connection: sqlite3.Connection, request: SearchRequest, entitlemen
     span = None if request.datetime is None else interval(request.datetime)
     wanted = terms(request.text)
     conditions = _ids_and_times(connection, request, span, first_by_time=_by_time(request))
-    if area is not None:
-        conditions += _touching(area)
+    touching = [] if area is None else _touching(area)
+    conditions += touching
     if node is not None:
         conditions.append(compile_filter(node))
     if entitlement.condition is not None:
@@ -79,7 +81,8 @@ def make_plan(connection: sqlite3.Connection, request: SearchRequest, entitlemen
         source=source,
         condition=all_of([*collections, *conditions]),
         few=candidates is not None,
-        unconditional=not conditions,
+        unconditional=not conditions and not wanted,
+        slow=bool(wanted) or any(part.text.startswith("related") for part in touching),
     )
 
 

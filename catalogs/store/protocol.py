@@ -13,8 +13,6 @@ Collection = dict[str, Any]
 """A STAC Collection as JSON."""
 
 MAX_LIMIT = 10_000
-COUNTED = 10_000
-"""So many matches are always counted exactly."""
 AGGREGATIONS = (
     "total_count",
     "datetime_min",
@@ -81,8 +79,8 @@ class ItemPage(BaseModel):
     next: str | None = None
     """Token of the next page; None on the last."""
     matched: int | None = None
-    """How many match in all, where it was asked: exact up to ``COUNTED``. None where there are more and to count them
-    would cost much more than to find a page of them. Every page of a search states the number of its first page."""
+    """How many match in all, where it was asked. None where there are so many that to count them would cost much more
+    than to find a page of them. Every page of a search states the number of its first page."""
 
 
 class Bucket(BaseModel):

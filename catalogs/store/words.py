@@ -4,12 +4,14 @@ Words are runs of letters and digits, compared without case and without the mark
 found where its words stand one after the other; a search holds where one of its terms is found.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from processing.model.errors import BadInput
 
+_ASCII = re.compile(r"[a-z0-9]+")
 MAX_TERMS = 20
 MAX_LENGTH = 200
 _SPOKEN = ("title", "description", "keywords", "platform", "constellation", "mission", "instruments", "product:type")
@@ -17,6 +19,8 @@ _SPOKEN = ("title", "description", "keywords", "platform", "constellation", "mis
 
 def words_in(text: str) -> list[str]:
     """Words of a text, folded: ``Көктем-2026`` gives ``көктем``, ``2026``."""
+    if text.isascii():
+        return _ASCII.findall(text.lower())
     apart = unicodedata.normalize("NFD", text.casefold())
     plain = unicodedata.normalize("NFC", "".join(sign for sign in apart if not unicodedata.combining(sign)))
     return "".join(sign if sign.isalnum() else " " for sign in plain).split()
