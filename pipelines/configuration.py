@@ -31,6 +31,8 @@ _TEXTS: Mapping[str, Any] = {
 def config_digest(role: str, config: Config) -> str:
     """SHA-256 (hex) over everything in a configuration that a product's bytes depend on, however its file is laid out.
 
+    The order of its entries is part of it: a recipe's first picture is the product's.
+
     Parameters
     ----------
     role
@@ -39,7 +41,7 @@ def config_digest(role: str, config: Config) -> str:
         Of that role.
     """
     deciding = config.model_dump(mode="json", exclude=_TEXTS[role])
-    return hashlib.sha256(json.dumps(deciding, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(deciding, separators=(",", ":")).encode()).hexdigest()
 
 
 def config_record(role: str, config: Config) -> InputRecord:
@@ -64,7 +66,7 @@ def config_of(role: str, name: str, registry: Registry) -> Config | None:
 
 def config_text(config: Config) -> bytes:
     """A configuration as the file that is kept of it."""
-    return json.dumps(config.model_dump(mode="json"), ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
+    return json.dumps(config.model_dump(mode="json"), ensure_ascii=False, indent=1).encode() + b"\n"
 
 
 def keep_configs(home: Home, lineage: Lineage, registry: Registry) -> None:

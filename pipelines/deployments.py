@@ -11,11 +11,12 @@ from prefect.types.entrypoint import EntrypointType
 
 from pipelines.process import process_scene
 from pipelines.products import derive_product
+from pipelines.reprocess import reprocess
 
 WORK_POOL = "qyran"
 TAGS = ("qyran",)
 
-FLOWS: tuple[Flow[Any, Any], ...] = (process_scene, derive_product)
+FLOWS: tuple[Flow[Any, Any], ...] = (process_scene, derive_product, reprocess)
 
 
 def deployment_of(flow: Flow[Any, Any], *, schedules: Sequence[Schedule] = ()) -> RunnerDeployment:

@@ -71,6 +71,18 @@ class PackageOutcome(BaseModel):
     """Seconds by stage."""
 
 
+class ReprocessOutcome(PackageOutcome):
+    """What became of one catalogued item that was processed again; ``package`` is its ``COLLECTION/ID``."""
+
+    was: str
+    """Version before."""
+    now: str
+    """Version after: the same where nothing came out otherwise."""
+
+    changed: bool
+    """Whether there is a new version."""
+
+
 _NOTHING_TO_MAKE = (
     "package.level",
     "package.no_model",

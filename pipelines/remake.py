@@ -96,7 +96,7 @@ def _scene_again(home: Home, product: Product, sources: Sources, scratch: Path) 
     refuse_lost(named, [*lost, *(each for all_of in found.values() for each in all_of if isinstance(each, Lost))])
     assert isinstance(delivered, Path)
     registry = with_configs(load_registry(home.configs), configs)
-    request = _request(product, delivered)
+    request = recorded_request(product, delivered)
     opened = open_delivery(delivered, sensors=registry.sensors, workspace=scratch / "unpacked")
     delivery = asked_delivery(request, opened)
     paths = {
@@ -161,8 +161,14 @@ def _configs(home: Home, lineage: Lineage) -> tuple[dict[str, Config], list[Lost
     return found, lost
 
 
-def _request(product: Product, package: Path) -> SceneRequest:
-    """What was asked for, as the lineage keeps it."""
+def recorded_request(product: Product, package: Path) -> SceneRequest:
+    """What was asked for when a scene's product was made, as its lineage keeps it.
+
+    Raises
+    ------
+    BadInput
+        ``lineage.incomplete``.
+    """
     try:
         asked: dict[str, Any] = product.lineage.parameters["requested"]
     except KeyError as error:

@@ -70,3 +70,35 @@ class ProductRequest(Request):
 
     item: str = Field(description="COLLECTION/ID of the parent, or its ID alone where that is unique", min_length=1)
     recipe: str = Field(default="ndvi", description="Recipe of the product to derive")
+
+
+class ReprocessRequest(Request):
+    """Process catalogued items again, with the recipe, elevation model, configuration and software of today."""
+
+    items: list[str] = Field(
+        default_factory=list,
+        description="Items: COLLECTION/ID, or ID alone where that is unique. Empty: by what follows",
+    )
+    collection: str = Field(default="", description="All items of this collection")
+    recipe: str = Field(default="", description="All items made by this recipe")
+    stale: bool = Field(default=False, description="Only items that derive from a superseded version of another")
+    package: str = Field(
+        default="",
+        description="The delivered package, for one item. Empty: as kept in HOME/inputs when it was processed",
+    )
+    dem: str = Field(
+        default="",
+        description="DEM file or folder. Empty: HOME/auxiliary/dem, or the tiles of the first time where that has none",
+    )
+    vertical_datum: VerticalDatumChoice | None = Field(
+        default=None, description="What the DEM's heights count from. Empty: as it was said the first time"
+    )
+    derive: bool = Field(
+        default=True, description="Derive again what was derived from them. Otherwise that is marked stale"
+    )
+
+    @model_validator(mode="after")
+    def _one_package_one_item(self) -> Self:
+        if self.package and len(self.items) != 1:
+            raise ValueError("a package belongs to one item: name that one")
+        return self

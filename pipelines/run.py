@@ -4,13 +4,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from configs.registry import load_registry
 from configs.settings import Home
 from pipelines.observe import Report, reporting_to
-from pipelines.outcomes import PackageOutcome, failure_of
+from pipelines.outcomes import PackageOutcome, ReprocessOutcome, failure_of
 from pipelines.prefect_env import flows_in_this_process, prepare_prefect, server_starting
-from pipelines.requests import EVERY_RECIPE, SceneRequest, VerticalDatumChoice
+from pipelines.requests import EVERY_RECIPE, ReprocessRequest, SceneRequest, VerticalDatumChoice
 from processing.model.errors import BadInput
 
 log = logging.getLogger(__name__)
@@ -88,3 +89,21 @@ def _process(flow: Callable[[SceneRequest], object], request: SceneRequest, repo
             log.debug("process-scene failed for %s", request.package, exc_info=True)
             outcome = failure_of(request.package, error)
             return outcome.model_copy(update={"seconds": round(time.monotonic() - started, 3)})
+
+
+def reprocess_items(request: ReprocessRequest, *, report: Report | None) -> list[ReprocessOutcome]:
+    """Run ``reprocess``.
+
+    Raises
+    ------
+    BadInput
+        As :func:`pipelines.selection.selected`.
+    """
+    prepare_prefect(Home.resolve(request.home_path).prefect)
+    if report is not None:
+        report(0, 1, "starting Prefect")
+    with server_starting():
+        from pipelines.reprocess import reprocess
+    with flows_in_this_process(), reporting_to(report):
+        records: Any = reprocess(request)
+    return [ReprocessOutcome.model_validate(record) for record in records]

@@ -10,10 +10,12 @@ from pipelines.cli.export_rpc import export_rpc
 from pipelines.cli.info import info
 from pipelines.cli.ortho import ortho
 from pipelines.cli.process import process
+from pipelines.cli.reprocess import reprocess
 from pipelines.cli.reproduce import reproduce
 from pipelines.cli.search import search
 from pipelines.cli.simulate import simulate
 from pipelines.cli.verify import verify
+from pipelines.cli.versions import versions
 from pipelines.memory import share_one_arena
 
 app = typer.Typer(
@@ -24,7 +26,21 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for command in (demo, info, process, search, ortho, adjust, export_rpc, simulate, reproduce, verify, doctor):
+for command in (
+    demo,
+    info,
+    process,
+    search,
+    ortho,
+    adjust,
+    export_rpc,
+    simulate,
+    reproduce,
+    reprocess,
+    versions,
+    verify,
+    doctor,
+):
     app.command()(command)
 app.add_typer(bench)
 
