@@ -11,8 +11,8 @@ import rasterio
 import rasterio.shutil
 from defusedxml.ElementTree import fromstring
 from rasterio.enums import ColorInterp
-from rasterio.windows import Window
 
+from processing.archive.gdal_writes import Sums, copy_checked, gdal_faults
 from processing.archive.geozarr import map_crs
 from processing.archive.layout import QA
 from processing.archive.picture import Style, painted_region
@@ -51,15 +51,17 @@ def write_cog(path: Path, layers: Sequence[Layer], options: Mapping[str, Any], t
     plain = [path.with_suffix(f".plain-{number}.tif") for number in range(len(layers))]
     together = path.with_suffix(".plain.vrt")
     try:
-        with rasterio.Env(**SAFE_ENVIRONMENT):
+        with gdal_faults(path), rasterio.Env(**SAFE_ENVIRONMENT):
             for place, (profile, strips) in zip(plain, layers, strict=True):
+                sums = Sums()
                 with rasterio.open(place, "w", driver="GTiff", BIGTIFF="IF_SAFER", **profile) as target:
                     for attribute in ("colorinterp", "scales", "offsets", "units", "descriptions"):
                         if attribute in tags:
                             setattr(target, attribute, tags[attribute])
                     target.update_tags(**tags.get("tags", {}))
-                    for row, strip in strips:
-                        target.write(strip, window=Window(0, row, strip.shape[2], strip.shape[1]))
+                    for window, strip in sums.counted(strips):
+                        target.write(strip, window=window)
+                sums.require(place)
             _join(plain, together)
             to_cog(together, path, options)
     finally:
@@ -83,9 +85,8 @@ def _join(plain: Sequence[Path], together: Path) -> None:
 def to_cog(plain: Path, path: Path, options: Mapping[str, Any]) -> None:
     """Make a COG of a plain raster, with GDAL's own driver and its options."""
     with rasterio.open(plain) as source:
-        rasterio.shutil.copy(
-            source, path, driver="COG", BLOCKSIZE=512, BIGTIFF="IF_SAFER", NUM_THREADS="ALL_CPUS", **options
-        )
+        fixed = {"driver": "COG", "BLOCKSIZE": 512, "BIGTIFF": "IF_SAFER", "NUM_THREADS": "ALL_CPUS"}
+        copy_checked(source, path, {**fixed, **options})
 
 
 def _profile(level: Level, dtype: str, count: int, nodata: int | None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import rasterio.shutil
 
 from pipelines.recovery import recover_home
 from configs.settings import Home
-from processing.archive import cog, write
+from processing.archive import write
 from processing.model.errors import QyranError
 from tests.faults import witness, work
 from tests.faults.syscalls import Fault, Supervisor, install_filter
@@ -178,10 +178,10 @@ class _no_pool:
     def __enter__(self) -> None:
         copy = rasterio.shutil.copy
         self.copy = copy
-        cog.rasterio.shutil.copy = lambda *args, **options: copy(*args, **options | {"NUM_THREADS": 1})
+        rasterio.shutil.copy = lambda *args, **options: copy(*args, **options | {"NUM_THREADS": 1})
 
     def __exit__(self, *_: object) -> None:
-        cog.rasterio.shutil.copy = self.copy
+        rasterio.shutil.copy = self.copy
 
 
 def main() -> None:
