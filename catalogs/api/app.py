@@ -1,0 +1,188 @@
+"""The application: everything that one origin serves."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, FastAPI
+from stac_fastapi.api.app import StacApi
+from stac_fastapi.extensions.aggregation import AggregationExtension
+from stac_fastapi.extensions.collection_search import CollectionSearchExtension
+from stac_fastapi.extensions.fields import FieldsConformanceClasses, FieldsExtension
+from stac_fastapi.extensions.filter import FilterConformanceClasses, FilterExtension
+from stac_fastapi.extensions.free_text import FreeTextConformanceClasses, FreeTextExtension
+from stac_fastapi.extensions.query import QueryExtension
+from stac_fastapi.extensions.sort import SortExtension
+from stac_fastapi.types.config import ApiSettings
+from stac_fastapi.types.extension import ApiExtension
+from starlette.middleware.cors import CORSMiddleware
+
+from catalogs.api import client, documentation, downloads, figures, links, operations, transactions
+from catalogs.api.answers import Conditional, Json
+from catalogs.api.errors import add_handlers
+from catalogs.api.guard import Guard, Limits
+from catalogs.api.principal import Gate
+from catalogs.api.requests import AggregateBody, AggregateGet, CollectionsGet, ItemsGet, SearchBody, SearchGet
+from catalogs.store.protocol import CatalogueStore
+from configs.schema.catalogue import CatalogueConfig
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_SORT_1_0 = "https://api.stacspec.org/v1.0.0/item-search#sort"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What an application serves, and as whom."""
+
+    home: Path
+    """The installation: downloads come from its archive and products."""
+    store: CatalogueStore
+    authority: str
+    """``host:port`` it listens on."""
+    config: CatalogueConfig = field(default_factory=CatalogueConfig)
+    operator_token: str | None = None
+    """The operators' secret; None: nobody may change anything."""
+
+
+def create_app(serving: Serving, routers: tuple[APIRouter, ...] = ()) -> FastAPI:
+    """Everything under one origin: ``/stac``, ``/download``, ``/healthz``, ``/metrics``, ``/docs``, and more.
+
+    Parameters
+    ----------
+    routers
+        What else is served there: tiles, orders, the portal. They find home, store, config and gate in ``app.state``.
+    """
+    config = serving.config
+    meters = operations.Meters()
+    app = FastAPI(
+        title=config.title,
+        description=config.description,
+        version=version("qyran"),
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        default_response_class=Json,
+        dependencies=[Depends(operations.note_route)],
+        lifespan=_closing(serving.store),
+    )
+    app.openapi_version = "3.1.0"
+    state = app.state
+    state.home, state.store, state.config, state.meters = serving.home, serving.store, config, meters
+    state.gate = Gate(config.public_collections, serving.operator_token)
+    for router in (operations.router, documentation.router, downloads.router, transactions.router, _versions()):
+        app.include_router(router)
+    _add_stac(app, config)
+    for router in routers:
+        app.include_router(router)
+    add_handlers(app)
+    # What stands last is asked first.
+    app.add_middleware(Conditional, untouched=(links.DOWNLOAD + "/", "/tiles/"))
+    if config.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Range", "If-None-Match"], expose_headers=["ETag", "Link"],
+        )  # fmt: skip
+    app.add_middleware(Guard, **_names(serving), limits=Limits(config.requests_per_second, config.burst),
+                       cors=bool(config.cors_origins))  # fmt: skip
+    app.add_middleware(operations.Measured, meters=meters)
+    return app
+
+
+def _names(serving: Serving) -> dict[str, Any]:
+    """By which names the server goes: its public address behind a proxy, else whatever loopback is called."""
+    if serving.config.public_url is not None:
+        public = urlsplit(serving.config.public_url)
+        return {"authority": public.netloc, "scheme": public.scheme, "own_names": frozenset()}
+    return {"authority": serving.authority, "scheme": "http", "own_names": _LOOPBACK}
+
+
+def _closing(store: CatalogueStore) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        store.close()
+
+    return lifespan
+
+
+def _versions() -> APIRouter:
+    """History of an item."""
+    router = APIRouter(prefix=f"{links.STAC}/collections/{{collection_id}}/items/{{item_id}}", tags=["Versions"])
+    router.add_api_route("/versions", client.item_versions, methods=["GET"])
+    router.add_api_route("/versions/{version}", client.item_version, methods=["GET"])
+    return router
+
+
+def _add_stac(app: FastAPI, config: CatalogueConfig) -> None:
+    router = APIRouter(prefix=links.STAC, tags=["STAC"])
+    settings = ApiSettings(
+        _env_file=None,
+        stac_fastapi_title=config.title,
+        stac_fastapi_description=config.description,
+        stac_fastapi_landing_id="qyran",
+        stac_fastapi_version=version("qyran"),
+        openapi_url="/openapi.json",
+        docs_url="/docs",
+    )
+    api = StacApi(
+        settings=settings,
+        client=client.StacClient(landing_page_id="qyran"),
+        extensions=_extensions(),
+        app=app,
+        router=router,
+        search_get_request_model=SearchGet,
+        search_post_request_model=SearchBody,
+        collections_get_request_model=CollectionsGet,
+        items_get_request_model=ItemsGet,
+        exceptions={},
+        middlewares=[],
+        response_class=Json,
+    )
+    # Without its last slash too: it is the address that people are told.
+    landing = next(route for route in api.router.routes if getattr(route, "path", "") == links.STAC + "/")
+    app.add_api_route(links.STAC, landing.endpoint, methods=["GET"], include_in_schema=False, response_class=Json)
+
+
+def _extensions() -> list[ApiExtension]:
+    cql2 = FilterConformanceClasses
+    search = [
+        FilterExtension(
+            client=figures.Queryables(),
+            conformance_classes=[
+                cql2.FILTER, cql2.SEARCH, cql2.ITEMS, cql2.CQL2_TEXT, cql2.CQL2_JSON, cql2.BASIC_CQL2,
+                cql2.ADVANCED_COMPARISON_OPERATORS, cql2.BASIC_SPATIAL_FUNCTIONS, cql2.BASIC_SPATIAL_FUNCTIONS_PLUS,
+                cql2.SPATIAL_FUNCTIONS, cql2.TEMPORAL_FUNCTIONS, cql2.ARRAY_FUNCTIONS, cql2.PROPERTY_PROPERTY,
+                cql2.ARITHMETIC, cql2.CASE_INSENSITIVE_COMPARISON, cql2.ACCENT_INSENSITIVE_COMPARISON,
+            ],
+        ),
+        SortExtension(client=figures.Sortables()),
+        FieldsExtension(conformance_classes=[FieldsConformanceClasses.SEARCH, FieldsConformanceClasses.ITEMS]),
+        QueryExtension(),
+        FreeTextExtension(
+            conformance_classes=[FreeTextConformanceClasses.SEARCH, FreeTextConformanceClasses.ITEMS]
+        ),
+        AggregationExtension(client=figures.Figures()),
+    ]  # fmt: skip
+    aggregation = search[-1]
+    aggregation.GET, aggregation.POST = AggregateGet, AggregateBody
+    # pystac-client looks for the earlier version of Sort, which asks the same.
+    search[1].conformance_classes.append(_SORT_1_0)
+    among = CollectionSearchExtension(GET=CollectionsGet)
+    among.conformance_classes = [
+        *among.conformance_classes, FreeTextConformanceClasses.COLLECTIONS, FieldsConformanceClasses.COLLECTIONS,
+    ]  # fmt: skip
+    return [*search, among, _Transactions()]
+
+
+class _Transactions(ApiExtension):
+    """Says that there are transactions; their routes stand in a module of their own."""
+
+    def __init__(self) -> None:
+        self.conformance_classes = list(transactions.CONFORMANCE)
+
+    def register(self, app: FastAPI) -> None:
+        """Nothing to add."""

@@ -1,0 +1,184 @@
+"""The STAC API's answers, from a store."""
+
+from typing import Any
+
+import attr
+from stac_fastapi.types.core import BaseCoreClient
+from starlette.requests import Request
+from starlette.responses import Response
+
+from catalogs.api import collections as among_collections
+from catalogs.api import links
+from catalogs.api.answers import GeoJson, Json
+from catalogs.api.errors import NotFound
+from catalogs.api.principal import principal_of
+from catalogs.api.requests import SearchBody, body_of, search_request
+from catalogs.store.protocol import CatalogueStore, Collection, Item, ItemPage
+
+
+def store_of(request: Request) -> CatalogueStore:
+    """The application's catalogue."""
+    store: CatalogueStore = request.app.state.store
+    return store
+
+
+def visible_collection(request: Request, collection_id: str) -> Collection:
+    """A collection that the asker may see.
+
+    Raises
+    ------
+    NotFound
+        If there is none, or not for this asker.
+    """
+    found = store_of(request).get_collection(collection_id, principal_of(request).entitlement)
+    if found is None:
+        raise NotFound("there is no such collection")
+    return found
+
+
+@attr.s(auto_attribs=True)
+class StacClient(BaseCoreClient):
+    """Implements stac-fastapi's endpoints; each runs in a thread of its own."""
+
+    def landing_page(self, **kwargs: Any) -> Any:
+        """The catalogue's root, with a child for every collection."""
+        request: Request = kwargs["request"]
+        page: dict[str, Any] = dict(super().landing_page(**kwargs))
+        shown = store_of(request).collections(principal_of(request).entitlement)
+        page["links"] = [
+            *page["links"],
+            *(
+                links.link("child", f"{links.root(request)}/collections/{one['id']}", title=one.get("title", one["id"]))
+                for one in shown
+            ),
+        ]
+        return Json(page)
+
+    def conformance(self, **_: Any) -> Any:
+        """What this API promises."""
+        return Json({"conformsTo": self.conformance_classes()})
+
+    def get_search(self, **parameters: Any) -> Any:  # type: ignore[override]
+        """``GET`` of a search."""
+        request: Request = parameters.pop("request")
+        return self._page(request, body_of(parameters))
+
+    def post_search(self, search_request: SearchBody, **kwargs: Any) -> Any:  # type: ignore[override]
+        """``POST`` of a search."""
+        return self._page(kwargs["request"], search_request, posted=True)
+
+    def item_collection(self, collection_id: str, **parameters: Any) -> Any:  # type: ignore[override]
+        """Items of one collection."""
+        request: Request = parameters.pop("request")
+        visible_collection(request, collection_id)
+        return self._page(request, body_of(parameters), collection=collection_id)
+
+    def get_item(self, item_id: str, collection_id: str, **kwargs: Any) -> Any:
+        """One item in its latest version."""
+        request: Request = kwargs["request"]
+        entitlement = principal_of(request).entitlement
+        found = store_of(request).get_item(collection_id, item_id, entitlement)
+        if found is None:
+            raise NotFound("there is no such item")
+        earlier = store_of(request).versions(collection_id, item_id, entitlement)
+        return GeoJson(links.with_history(request, links.published_item(request, found), earlier))
+
+    def get_collection(self, collection_id: str, **kwargs: Any) -> Any:
+        """One collection."""
+        request: Request = kwargs["request"]
+        return Json(links.published_collection(request, visible_collection(request, collection_id)))
+
+    def all_collections(self, **kwargs: Any) -> Any:
+        """Collections that fit."""
+        request: Request = kwargs.pop("request")
+        body = body_of(kwargs)
+        limit = body.limit if kwargs.get("limit") is not None else None
+        shown = store_of(request).collections(principal_of(request).entitlement)
+        found = among_collections.matching(shown, body)
+        page, token = among_collections.page_of(found, limit, body.token)
+        here = f"{links.root(request)}/collections"
+        documents = [
+            links.with_fields(links.published_collection(request, one), body.fields.include, body.fields.exclude)
+            for one in page
+        ]
+        found_links = [links.link("self", str(request.url)), links.link("root", links.root(request) + "/")]
+        if token is not None:
+            found_links.append(links.link("next", str(request.url.include_query_params(token=token)), method="GET"))
+        answer = {"collections": documents, "links": found_links}
+        return Json(
+            answer | {"numberMatched": len(found), "numberReturned": len(page)}, headers={"Link": f"<{here}>; rel=self"}
+        )
+
+    def _page(
+        self, request: Request, body: SearchBody, *, collection: str | None = None, posted: bool = False
+    ) -> Response:
+        entitlement = principal_of(request).entitlement
+        page = store_of(request).search(search_request(body, collection=collection), entitlement)
+        features = [
+            links.with_fields(links.published_item(request, item), body.fields.include, body.fields.exclude)
+            for item in page.items
+        ]
+        answer: dict[str, Any] = {
+            "type": "FeatureCollection",
+            "features": features,
+            "links": _page_links(request, page, body if posted else None, collection),
+            "numberReturned": len(features),
+        }
+        if page.matched is not None:
+            answer["numberMatched"] = page.matched
+        return GeoJson(answer)
+
+
+def _page_links(
+    request: Request, page: ItemPage, posted: SearchBody | None, collection: str | None
+) -> list[links.Link]:
+    found = [links.link("root", links.root(request) + "/")]
+    if collection is not None:
+        found.append(links.link("collection", f"{links.root(request)}/collections/{collection}"))
+    here = str(request.url)
+    if posted is None:
+        found.append(links.link("self", here, links.GEOJSON))
+        if page.next is not None:
+            href = str(request.url.include_query_params(token=page.next))
+            found.append(links.link("next", href, links.GEOJSON, method="GET"))
+        return found
+    found.append(links.link("self", here, links.GEOJSON, method="POST"))
+    if page.next is not None:
+        body = posted.model_dump(mode="json", by_alias=True, exclude_unset=True) | {"token": page.next}
+        found.append(links.link("next", here, links.GEOJSON, method="POST", body=body, merge=False))
+    return found
+
+
+def item_versions(request: Request, collection_id: str, item_id: str) -> Response:
+    """All versions of an item, the latest first."""
+    entitlement, store = principal_of(request).entitlement, store_of(request)
+    latest = store.get_item(collection_id, item_id, entitlement)
+    if latest is None:
+        raise NotFound("there is no such item")
+    earlier = store.versions(collection_id, item_id, entitlement)
+    features = [links.with_history(request, links.published_item(request, latest), earlier)]
+    features += [_earlier(request, found, earlier) for found in earlier]
+    here = f"{links.item_href(request, collection_id, item_id)}/versions"
+    found_links = [links.link("self", here, links.GEOJSON), links.link("root", links.root(request) + "/")]
+    return GeoJson(
+        {"type": "FeatureCollection", "features": features, "links": found_links, "numberReturned": len(features)}
+    )
+
+
+def item_version(request: Request, collection_id: str, item_id: str, version: str) -> Response:
+    """One earlier version of an item, or its latest by its version's name."""
+    entitlement, store = principal_of(request).entitlement, store_of(request)
+    earlier = store.versions(collection_id, item_id, entitlement)
+    for found in earlier:
+        if found["properties"].get("version") == version:
+            return GeoJson(_earlier(request, found, earlier))
+    latest = store.get_item(collection_id, item_id, entitlement)
+    if latest is None or latest["properties"].get("version") != version:
+        raise NotFound("there is no such version")
+    return GeoJson(links.with_history(request, links.published_item(request, latest), earlier))
+
+
+def _earlier(request: Request, item: Item, versions: tuple[Item, ...]) -> Item:
+    version = str(item["properties"].get("version"))
+    published = links.published_item(request, item, version=version)
+    return links.with_history(request, published, versions, version=version)

@@ -1,0 +1,169 @@
+"""Stored documents as they go out: every address absolute, on this server, and one that works."""
+
+import copy
+import posixpath
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+
+from catalogs.store.protocol import Collection, Item
+
+STAC = "/stac"
+DOWNLOAD = "/download"
+GEOJSON, JSON = "application/geo+json", "application/json"
+# What is known from where a document stands is said anew, never repeated from what was stored.
+_OURS = {
+    "self", "root", "parent", "collection", "items", "item", "version-history", "latest-version",
+    "predecessor-version", "successor-version",
+}  # fmt: skip
+_ITEM_FILE = re.compile(r"(?:\.\./)+([^/]+)/([^/]+)/item\.json")
+
+type Link = dict[str, Any]
+
+
+def link(rel: str, href: str, media: str = JSON, **more: Any) -> Link:
+    """A STAC link."""
+    return {"rel": rel, "type": media, "href": href, **more}
+
+
+def origin(request: Request) -> str:
+    """``http://host:port`` under which this server is asked; the guard saw to it that it is ours."""
+    return str(request.base_url).rstrip("/")
+
+
+def root(request: Request) -> str:
+    """Address of the STAC API's landing page, without its last slash."""
+    return origin(request) + STAC
+
+
+def item_href(request: Request, collection: str, item_id: str) -> str:
+    """Address of an item."""
+    return f"{root(request)}/collections/{_part(collection)}/items/{_part(item_id)}"
+
+
+def published_collection(request: Request, collection: Collection) -> Collection:
+    """A collection as it goes out."""
+    here = f"{root(request)}/collections/{_part(collection['id'])}"
+    links = [
+        link("self", here),
+        link("root", root(request) + "/"),
+        link("parent", root(request) + "/"),
+        link("items", f"{here}/items", GEOJSON),
+        link("http://www.opengis.net/def/rel/ogc/1.0/queryables", f"{here}/queryables", "application/schema+json"),
+        link("aggregate", f"{here}/aggregate"),
+        link("aggregations", f"{here}/aggregations"),
+        *_kept(collection),
+    ]
+    return collection | {"links": links}
+
+
+def published_item(request: Request, item: Item, *, version: str | None = None) -> Item:
+    """An item as it goes out: its links, and assets that can be downloaded from here.
+
+    Parameters
+    ----------
+    version
+        Of an earlier version: its files are told apart from those of the latest.
+    """
+    collection, item_id = str(item["collection"]), str(item["id"])
+    latest, above = item_href(request, collection, item_id), f"{root(request)}/collections/{_part(collection)}"
+    here = latest if version is None else f"{latest}/versions/{_part(version)}"
+    links = [
+        link("self", here, GEOJSON),
+        link("root", root(request) + "/"),
+        link("parent", above),
+        link("collection", above),
+        *(_derived(request, found) for found in _kept(item)),
+    ]
+    named = item_id if version is None else f"{item_id}@{version}"
+    assets = {
+        key: asset | {"href": _asset_href(request, f"{collection}/{named}", key, str(asset["href"]))}
+        for key, asset in item.get("assets", {}).items()
+    }
+    return item | {"links": links, "assets": assets}
+
+
+def with_history(request: Request, item: Item, versions: Sequence[Item], *, version: str | None = None) -> Item:
+    """An item with links to its other versions.
+
+    Parameters
+    ----------
+    versions
+        Earlier ones, the last superseded first.
+    version
+        Which of them ``item`` is; None: the latest.
+    """
+    if not versions:
+        return item
+    latest = item_href(request, str(item["collection"]), str(item["id"]))
+    names = [str(found["properties"].get("version")) for found in versions]
+    hrefs = [latest, *(f"{latest}/versions/{_part(name)}" for name in names)]
+    place = 0 if version is None else names.index(version) + 1
+    links = [link("version-history", f"{latest}/versions", GEOJSON)]
+    if place > 0:
+        links += [link("latest-version", latest, GEOJSON), link("successor-version", hrefs[place - 1], GEOJSON)]
+    if place + 1 < len(hrefs):
+        links.append(link("predecessor-version", hrefs[place + 1], GEOJSON))
+    properties = item["properties"] if version is None else item["properties"] | {"deprecated": True}
+    return item | {"links": [*item["links"], *links], "properties": properties}
+
+
+def with_fields(document: dict[str, Any], include: Sequence[str], exclude: Sequence[str]) -> dict[str, Any]:
+    """A document with only the fields that were asked for, by the Fields extension; ``id`` and ``type`` always stay."""
+    if not include and not exclude:
+        return document
+    found: dict[str, Any] = copy.deepcopy(document)
+    if include:
+        kept: dict[str, Any] = {}
+        for path in (*include, "id", "type", "collection"):
+            _copy_path(found, kept, path.split("."))
+        found = kept
+    for path in exclude:
+        if path not in ("id", "type", "collection") and path not in include:
+            _drop_path(found, path.split("."))
+    return found
+
+
+def _copy_path(source: dict[str, Any], target: dict[str, Any], path: list[str]) -> None:
+    *above, last = path
+    for name in above:
+        inner = source.get(name)
+        if not isinstance(inner, dict):
+            return
+        source, target = inner, target.setdefault(name, {})
+    if last in source and isinstance(target, dict):
+        target[last] = source[last]
+
+
+def _drop_path(document: dict[str, Any], path: list[str]) -> None:
+    *above, last = path
+    for name in above:
+        inner = document.get(name)
+        if not isinstance(inner, dict):
+            return
+        document = inner
+    document.pop(last, None)
+
+
+def _kept(document: dict[str, Any]) -> list[Link]:
+    return [dict(found) for found in document.get("links", ()) if found.get("rel") not in _OURS]
+
+
+def _derived(request: Request, found: Link) -> Link:
+    """Links between items go by their files' places: here by their addresses."""
+    other = _ITEM_FILE.fullmatch(str(found.get("href", "")))
+    return found if other is None else found | {"href": item_href(request, other[1], other[2]), "type": GEOJSON}
+
+
+def _asset_href(request: Request, item: str, key: str, href: str) -> str:
+    if "://" in href:
+        return href
+    name = posixpath.basename(href.rstrip("/"))
+    return f"{origin(request)}{DOWNLOAD}/{quote(item, safe='/@')}/{_part(key)}/{_part(name)}"
+
+
+def _part(text: str) -> str:
+    return quote(str(text), safe="")

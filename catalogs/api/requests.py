@@ -1,0 +1,274 @@
+"""Parameters of a request, from the address or from a body, and what they ask the store for."""
+
+import json
+from typing import Annotated, Any, Literal
+
+import attr
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from stac_fastapi.types.search import APIRequest
+
+from catalogs.store.protocol import MAX_LIMIT, SearchRequest, SortKey
+from processing.model.errors import BadInput
+
+PAGE = 10
+MAX_PAGE = 500
+"""Items on one page at most, however many are asked for."""
+MAX_VERTICES = 1_000
+MAX_GEOMETRY = 524_288
+MAX_NAMES = 1_000
+
+type Limit = Annotated[int | None, Query(ge=1, le=MAX_LIMIT, description=f"Items a page; at most {MAX_PAGE} come.")]
+type Text = str | None
+_QUERY_OPERATORS = {"eq": "=", "neq": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
+_LIKE = {"startsWith": "{}%", "endsWith": "%{}", "contains": "%{}%"}
+
+
+@attr.s(auto_attribs=True)
+class ItemsGet(APIRequest):
+    """``GET`` of the items of one collection."""
+
+    collection_id: str
+    bbox: Annotated[Text, Query(description="West, south, east, north in degrees.")] = None
+    datetime: Annotated[Text, Query(description="RFC 3339 instant, or A/B; .. is an open end.")] = None
+    limit: Limit = PAGE
+    token: Annotated[Text, Query(description="What the next link of the page before says.")] = None
+    filter: Annotated[Text, Query(description="CQL2.")] = None
+    filter_lang: Annotated[Literal["cql2-text", "cql2-json"] | None, Query(alias="filter-lang")] = None
+    filter_crs: Annotated[Text, Query(alias="filter-crs")] = None
+    sortby: Annotated[Text, Query(description="-datetime,+eo:cloud_cover")] = None
+    fields: Annotated[Text, Query(description="id,properties.datetime,-assets")] = None
+    q: Annotated[Text, Query(description="Free text: terms with commas between.")] = None
+
+
+@attr.s(auto_attribs=True)
+class SearchGet(APIRequest):
+    """``GET`` of a search."""
+
+    collections: Annotated[Text, Query(description="Ids with commas between.")] = None
+    ids: Annotated[Text, Query(description="Ids with commas between.")] = None
+    bbox: Annotated[Text, Query(description="West, south, east, north in degrees; west > east across 180.")] = None
+    intersects: Annotated[Text, Query(description="GeoJSON geometry; not together with bbox.")] = None
+    datetime: Annotated[Text, Query(description="RFC 3339 instant, or A/B; .. is an open end.")] = None
+    limit: Limit = PAGE
+    token: Annotated[Text, Query(description="What the next link of the page before says.")] = None
+    filter: Annotated[Text, Query(description="CQL2.")] = None
+    filter_lang: Annotated[Literal["cql2-text", "cql2-json"] | None, Query(alias="filter-lang")] = None
+    filter_crs: Annotated[Text, Query(alias="filter-crs")] = None
+    sortby: Annotated[Text, Query(description="-datetime,+eo:cloud_cover")] = None
+    fields: Annotated[Text, Query(description="id,properties.datetime,-assets")] = None
+    query: Annotated[Text, Query(description='{"eo:cloud_cover": {"lt": 10}}')] = None
+    q: Annotated[Text, Query(description="Free text: terms with commas between.")] = None
+
+
+@attr.s(auto_attribs=True)
+class AggregateGet(SearchGet):
+    """``GET`` of figures about a search."""
+
+    aggregations: Annotated[Text, Query(description="Names with commas between.")] = None
+
+
+@attr.s(auto_attribs=True)
+class CollectionsGet(APIRequest):
+    """``GET`` of collections."""
+
+    bbox: Annotated[Text, Query(description="West, south, east, north in degrees.")] = None
+    datetime: Annotated[Text, Query(description="RFC 3339 instant, or A/B; .. is an open end.")] = None
+    limit: Limit = None
+    token: Annotated[Text, Query(description="What the next link of the page before says.")] = None
+    sortby: Annotated[Text, Query(description="-title,+id")] = None
+    fields: Annotated[Text, Query(description="id,title,-links")] = None
+    q: Annotated[Text, Query(description="Free text: terms with commas between.")] = None
+
+
+class Fields(BaseModel):
+    """Which fields to give; nothing: all."""
+
+    model_config = ConfigDict(frozen=True)
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+class SearchBody(BaseModel):
+    """Body of a search."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    collections: list[str] | None = None
+    ids: list[str] | None = None
+    bbox: list[float] | None = None
+    intersects: dict[str, Any] | None = None
+    datetime: str | None = None
+    limit: int | None = Field(default=PAGE, ge=1, le=MAX_LIMIT)
+    token: str | None = None
+    filter: dict[str, Any] | str | bool | None = None
+    filter_lang: Literal["cql2-text", "cql2-json"] | None = Field(default=None, alias="filter-lang")
+    filter_crs: str | None = Field(default=None, alias="filter-crs")
+    sortby: list[SortKey] | None = None
+    fields: Fields = Fields()
+    query: dict[str, dict[str, Any]] | None = None
+    q: list[str] | str | None = None
+
+
+class AggregateBody(SearchBody):
+    """Body of a question for figures."""
+
+    aggregations: list[str] | None = None
+
+
+def body_of(parameters: dict[str, Any]) -> AggregateBody:
+    """Parameters of an address as the body that asks the same.
+
+    Raises
+    ------
+    BadInput
+        ``request.invalid`` for what cannot be read.
+    """
+    found = {name: value for name, value in parameters.items() if value is not None}
+    found |= {name: _listed(found[name]) for name in ("collections", "ids", "q", "aggregations") if name in found}
+    found |= {name: _json(name, found[name]) for name in ("intersects", "query") if name in found}
+    if "bbox" in found:
+        found["bbox"] = _numbers(found["bbox"])
+    if "sortby" in found:
+        found["sortby"] = sort_keys(found["sortby"])
+    if "fields" in found:
+        found["fields"] = fields_of(found["fields"])
+    if found.get("filter_lang") == "cql2-json" and "filter" in found:
+        found["filter"] = _json("filter", found["filter"])
+    try:
+        return AggregateBody.model_validate(found)
+    except ValidationError as error:
+        raise _unreadable("; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())) from error
+
+
+def search_request(body: SearchBody, *, collection: str | None = None) -> SearchRequest:
+    """What a body asks the store for.
+
+    Raises
+    ------
+    BadInput
+        ``search.*`` for what means nothing or is too much.
+    """
+    _check(body)
+    try:
+        return SearchRequest(
+            collections=(collection,) if collection is not None else tuple(body.collections or ()),
+            ids=tuple(body.ids or ()),
+            bbox=None if body.bbox is None else tuple(body.bbox),
+            intersects=body.intersects,
+            datetime=body.datetime,
+            filter=_filter(body),
+            text=(body.q,) if isinstance(body.q, str) else tuple(body.q or ()),
+            sortby=tuple(body.sortby or ()),
+            limit=min(body.limit or PAGE, MAX_PAGE),
+            token=body.token,
+            count=True,
+        )
+    except ValidationError as error:
+        raise _unreadable("; ".join(fault["msg"] for fault in error.errors())) from error
+
+
+def sort_keys(text: str) -> list[SortKey]:
+    """``-datetime,+id`` as keys."""
+    try:
+        return [
+            SortKey(field=part.strip().lstrip("+-"), direction="desc" if part.strip().startswith("-") else "asc")
+            for part in text.split(",")
+        ]
+    except ValidationError as error:
+        raise _unreadable("sortby names a field, a + or - before it") from error
+
+
+def fields_of(text: str) -> Fields:
+    """``id,+title,-assets`` as fields."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    return Fields(
+        include=tuple(part.lstrip("+") for part in parts if not part.startswith("-")),
+        exclude=tuple(part[1:] for part in parts if part.startswith("-")),
+    )
+
+
+def _check(body: SearchBody) -> None:
+    if len(body.collections or ()) > MAX_NAMES or len(body.ids or ()) > MAX_NAMES or len(body.sortby or ()) > 10:
+        raise BadInput(f"at most {MAX_NAMES} ids or collections, and 10 fields to sort by", kind="search.too_large")
+    if body.filter_crs not in (None, "http://www.opengis.net/def/crs/OGC/1.3/CRS84", "EPSG:4326"):
+        raise BadInput("coordinates are longitude and latitude on WGS 84 only", kind="search.filter_crs")
+    if body.intersects is not None:
+        vertices = _vertices(body.intersects.get("coordinates", body.intersects.get("geometries")))
+        if vertices > MAX_VERTICES or len(json.dumps(body.intersects)) > MAX_GEOMETRY:
+            raise BadInput(
+                f"the geometry has more than {MAX_VERTICES} vertices", kind="search.geometry", remedy="Simplify it."
+            )
+
+
+def _vertices(node: Any) -> int:
+    """Pairs of numbers in nested lists; not recursive, as they come from outside."""
+    count, waiting = 0, [node]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            part = list(part.values())
+        if isinstance(part, list):
+            if part and isinstance(part[0], int | float):
+                count += 1
+            else:
+                waiting += part
+    return count
+
+
+def _filter(body: SearchBody) -> str | dict[str, Any] | None:
+    parts: list[dict[str, Any] | str] = []
+    if body.filter is not None:
+        if isinstance(body.filter, bool):
+            raise BadInput("the filter is not CQL2", kind="search.filter")
+        parts.append(body.filter)
+    parts += [
+        _queried(name, operator, value)
+        for name, tests in (body.query or {}).items()
+        for operator, value in tests.items()
+    ]
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    from catalogs.store.cql import parse_filter
+
+    return {"op": "and", "args": [parse_filter(part) for part in parts]}
+
+
+def _queried(name: str, operator: str, value: Any) -> dict[str, Any]:
+    """One test of the Query extension in CQL2."""
+    field = {"property": name}
+    if operator in _QUERY_OPERATORS and isinstance(value, str | int | float | bool):
+        return {"op": _QUERY_OPERATORS[operator], "args": [field, value]}
+    if operator in _LIKE and isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        return {"op": "like", "args": [field, _LIKE[operator].format(escaped)]}
+    if operator == "in" and isinstance(value, list) and value:
+        return {"op": "in", "args": [field, value]}
+    known = ", ".join((*_QUERY_OPERATORS, *_LIKE, "in"))
+    raise BadInput(f"the query on '{name[:80]}' means nothing", kind="search.query", remedy=f"Known: {known}.")
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise BadInput("bbox is four or six numbers with commas between", kind="search.bbox") from error
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(f"{name} is not JSON") from error
+    if not isinstance(found, dict):
+        raise _unreadable(f"{name} is not a JSON object")
+    return found
+
+
+def _unreadable(words: str) -> BadInput:
+    return BadInput(words, kind="request.invalid")

@@ -1,0 +1,22 @@
+"""What an operator sets about the catalogue and its API, in ``HOME/configs/catalogue.yaml``."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class CatalogueConfig(BaseModel):
+    """Everything has a default: the file need not be there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field(default="Qyran", min_length=1)
+    description: str = Field(default="Earth-observation images, orthorectified and catalogued by Qyran.", min_length=1)
+    public_collections: tuple[str, ...] = ("*",)
+    """Collections that anybody may see who can reach the port; ``*`` is all of them, none is an empty list."""
+    public_url: str | None = Field(default=None, pattern=r"^https?://[A-Za-z0-9.\[\]:-]+$")
+    """Origin under which a proxy shows this server, ``https://host``. None: the address it listens on."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may ask this server from a browser."""
+    requests_per_second: float = Field(default=100.0, gt=0)
+    """What one client may ask for at length."""
+    burst: int = Field(default=1_000, ge=1)
+    """What one client may ask for at once."""
