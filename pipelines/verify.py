@@ -13,10 +13,11 @@ from configs.settings import Home
 from pipelines.verify_catalogue import CatalogueCheck, database_is_there
 from pipelines.verify_report import Tally, VerifyReport
 from processing.archive.layout import ITEM, PRODUCT_RECORD
+from processing.archive.manifest import fingerprint_on_disk
 from processing.archive.retain_staging import is_published_now, leftovers
 from processing.archive.scrub import Checked, check_unit
 from processing.archive.scrub_ledger import Ledger, Run
-from processing.archive.scrub_unit import CLEAN, Finding, Unit
+from processing.archive.scrub_unit import CLEAN, REPAIR, Finding, Unit
 from processing.archive.scrub_walk import count_units, find_unit, latest_revision, orphans, units
 from processing.model.errors import QyranError
 
@@ -28,7 +29,13 @@ _PATIENCE_S = 5.0
 
 
 def verify(
-    home: Home, *, deep: bool = False, anew: bool = False, share: float | None = None, report: Report | None = None
+    home: Home,
+    *,
+    deep: bool = False,
+    anew: bool = False,
+    share: float | None = None,
+    sound_since: float | None = None,
+    report: Report | None = None,
 ) -> VerifyReport:
     """Check the archive of an installation.
 
@@ -42,6 +49,8 @@ def verify(
         Do not go on: begin again.
     share
         Hash as much of all bytes, 0 to 1, those first that have waited longest; and check presence and sizes of all.
+    sound_since
+        Seconds since 1970: what was hashed since then and sound is not hashed again.
     report
         Called with (done, total, what).
 
@@ -66,7 +75,7 @@ def verify(
             run=run,
             report=report or _silent,
         )
-        scrub.every_unit(deep=deep)
+        scrub.every_unit(deep=deep, sound_since=run.started if run.resumed else sound_since)
         if share is not None:
             scrub.longest_waiting(share)
         scrub.everything_else(deep=deep)
@@ -104,11 +113,12 @@ class _Scrub:
     young: list[Unit] = field(default_factory=list)
     """Products that may be on their way into the catalogue: looked at again at the end."""
 
-    def every_unit(self, *, deep: bool) -> None:
-        """Each revision of each product; in a resumed run those are not hashed again that were hashed and sound."""
+    def every_unit(self, *, deep: bool, sound_since: float | None) -> None:
+        """Each revision of each product; those are not hashed again that were since a moment, and were sound."""
         total = count_units(self.home.path)
         for done, unit in enumerate(units(self.home.path), start=1):
-            hash_it = deep and not (self.run.resumed and self.ledger.hashed_since(_key(unit), self.run.started))
+            known = sound_since is not None and self.ledger.hashed_since(_key(unit), sound_since)
+            hash_it = deep and not known
             self._check(unit, deep=hash_it)
             self.tally.checked += 1
             self.report(done, max(done, total), "hashed" if hash_it else "checked")
@@ -126,11 +136,14 @@ class _Scrub:
         """What belongs to no product, what the catalogue lists beyond the products, and what runs left behind."""
         for finding in orphans(self.home.path):
             collection, _, item_id = finding.item.partition("/")
-            if not (item_id and is_published_now(self.home.path, collection, item_id)):
+            if item_id and is_published_now(self.home.path, collection, item_id):
+                continue
+            if not (item_id and self.catalogue.names_store(finding)):
                 self.tally.add([finding])
         self.tally.add(self.catalogue.database(deep=deep))
         self.tally.add(self.catalogue.rows())
         self.tally.add(self.catalogue.collections())
+        self.tally.add(self.catalogue.histories())
         self._leftovers()
 
     def look_again(self) -> None:
@@ -138,7 +151,7 @@ class _Scrub:
         if self.young:
             time.sleep(_PATIENCE_S)
         for unit in self.young:
-            self.tally.add(self.catalogue.of_unit(check_unit(unit, deep=False)))
+            self.tally.add(self._ask_catalogue(check_unit(unit, deep=False)))
 
     def _check(self, unit: Unit, *, deep: bool) -> None:
         revision = _revision(unit)
@@ -150,13 +163,28 @@ class _Scrub:
         if not unit.latest and checked.findings and is_published_now(self.home.path, unit.collection, unit.item_id):
             return
         self.tally.add(checked.findings)
-        if unit.latest:
-            found = self.catalogue.of_unit(checked)
-            if found and _is_young(unit.files):
-                self.young.append(unit)
-            else:
-                self.tally.add(found)
+        if deep and not unit.latest:
+            self.tally.add(self._unvouched(checked))
+        found = self._ask_catalogue(checked)
+        if found and _is_young(unit.files):
+            self.young.append(unit)
+        else:
+            self.tally.add(found)
         self._book(checked)
+
+    def _unvouched(self, checked: Checked) -> Iterator[Finding]:
+        """The item of an earlier revision: no manifest and no row has it, only the memory of the last scrub."""
+        path = checked.unit.files / ITEM
+        name = path.relative_to(self.home.path).as_posix()
+        if checked.item is None:
+            return
+        state = path.stat()
+        if not self.ledger.bears_out(name, (state.st_size, state.st_mtime_ns), fingerprint_on_disk(path)):
+            detail = "its bytes are others than at the last scrub, and nobody wrote it since"
+            yield Finding(object=name, kind="corrupt", item=checked.unit.item, detail=detail, remedy=REPAIR)
+
+    def _ask_catalogue(self, checked: Checked) -> list[Finding]:
+        return self.catalogue.of_unit(checked) if checked.unit.latest else self.catalogue.of_superseded(checked)
 
     def _book(self, checked: Checked) -> None:
         sound = not any(finding.kind in ("missing", "corrupt") for finding in checked.findings)

@@ -9,12 +9,17 @@ from typing import Any
 from catalogs.item import to_item
 from catalogs.store.integrity import FILE, check_database
 from catalogs.store.protocol import CatalogueStore, SearchRequest, SortKey
+from catalogs.versions import HISTORY, Chain
 from configs.registry import Registry, load_registry
 from configs.settings import Home
-from processing.archive.layout import COLLECTION, ITEM
+from pipelines.revisions import product_versions
+from processing.archive.layout import COLLECTION, ITEM, ProductPaths, relative_href
 from processing.archive.scrub import Checked
 from processing.archive.scrub_documents import written_item
 from processing.archive.scrub_unit import REPAIR, Finding
+from processing.archive.scrub_walk import Revisions, latest_revision, revisions, superseded
+from processing.archive.write import published
+from processing.model.errors import Defect
 from processing.model.product import Product
 
 _PAGE = 100
@@ -63,6 +68,67 @@ class CatalogueCheck:
         if row == checked.item:
             return []
         return [self._whichever_is_wrong(checked, path, row, checked.item)]
+
+    def of_superseded(self, checked: Checked) -> list[Finding]:
+        """Items of earlier revisions are written when the newer one is catalogued: then they must be there."""
+        unit = checked.unit
+        path = unit.files / ITEM
+        row = self.row_of(unit.collection, unit.item_id)
+        if row is None or path.exists() or row["properties"].get("version") == unit.files.stem:
+            return []
+        if row["properties"].get("version") != latest_revision(self._home.path, unit.collection, unit.item_id):
+            return []
+        name = path.relative_to(self._home.path).as_posix()
+        return [Finding(object=name, kind="missing", item=unit.item, detail="is not there", remedy=_DESCRIBE)]
+
+    def histories(self) -> Iterator[Finding]:
+        """What links all revisions of a product is what their items say."""
+        for place in revisions(self._home.path):
+            path = place.folder / HISTORY
+            if not path.is_file():
+                continue
+            expected = self._history(place)
+            if expected is not None and path.read_bytes() != expected:
+                yield Finding(
+                    object=path.relative_to(self._home.path).as_posix(),
+                    kind="corrupt",
+                    item=f"{place.collection}/{place.item_id}",
+                    detail="it does not say what the revisions' items say",
+                    remedy=_DESCRIBE,
+                )
+
+    def _history(self, place: Revisions) -> bytes | None:
+        """What links a product's revisions, made again; None where they are not whole, which is told of as such."""
+        try:
+            latest = published(self._home.path, place.collection, place.item_id)
+            if latest is None:
+                return None
+            versions = product_versions(self._home, latest)
+            if not {unit.files.stem for unit in superseded(place)} <= {each.product.revision for each in versions}:
+                return None
+            items = [json.loads(version.item_path.read_bytes()) for version in versions]
+            paths = ProductPaths.of(self._home.path, latest)
+            chain = Chain(
+                items=tuple(relative_href(version.item_path, self._home.path) for version in versions),
+                history=relative_href(paths.revisions / HISTORY, self._home.path),
+            )
+            return written_item(chain.catalog(items))
+        except (OSError, ValueError, KeyError, TypeError, Defect):
+            return None
+
+    def names_store(self, store: Finding) -> bool:
+        """Whether a store that no record names is named by the catalogue: then its files are lost, not it too many.
+
+        Also where the catalogue cannot be asked.
+        """
+        collection, _, item_id = store.item.partition("/")
+        row, broken = self._row(collection, item_id)
+        version = "" if row is None else str(row["properties"].get("version"))
+        return bool(broken) or (bool(version) and store.object.endswith(f"/{version}.zarr"))
+
+    def row_of(self, collection: str, item_id: str) -> Mapping[str, Any] | None:
+        """A product's row; None if there is none, or none that can be read."""
+        return self._row(collection, item_id)[0]
 
     def rows(self) -> Iterator[Finding]:
         """Rows of the catalogue whose product is not there."""
@@ -172,12 +238,18 @@ class CatalogueCheck:
 
 
 def _own_words(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An item without what its other revisions and its parents make it say."""
-    properties = {name: value for name, value in item["properties"].items() if name not in _OF_OTHERS}
-    return dict(item) | {
-        "properties": properties,
-        "links": [link for link in item["links"] if link["rel"] in _OWN_LINKS],
+    """An item without what its other revisions, its parents and its copies elsewhere make it say."""
+    assets = {
+        key: {name: value for name, value in asset.items() if name != "alternate"}
+        for key, asset in item["assets"].items()
     }
+    properties = {name: value for name, value in item["properties"].items() if name not in _OF_OTHERS}
+    links = [link for link in item["links"] if link["rel"] in _OWN_LINKS]
+    own = {name: value for name, value in item.items() if name != "stac_extensions"}
+    return own | {"assets": assets, "properties": properties, "links": links}
+
+
+_DESCRIBE = "qyran verify --repair --yes writes it again"
 
 
 def row_object(item: str) -> str:

@@ -53,6 +53,8 @@ class VerifyReport(BaseModel):
     coverage: dict[str, Any]
     notes: tuple[str, ...]
     seconds: float
+    repairs: tuple[dict[str, str], ...] = ()
+    """What ``--repair`` did, or would do, with each object: ``object``, ``outcome``, ``detail``."""
 
 
 @dataclass(slots=True)

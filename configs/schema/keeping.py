@@ -1,4 +1,4 @@
-"""How an installation keeps its archive: where the second copy is, how fast all is read through, what may go when."""
+"""How an installation keeps its archive: how fast all is read through, what may go when."""
 
 from typing import Annotated
 
@@ -28,12 +28,6 @@ class Retention(Value):
 class KeepingConfig(Value):
     """The rules of one installation."""
 
-    second_location: str = Field(
-        default="",
-        max_length=2000,
-        description="absolute path of a folder, or s3://bucket/prefix, that holds a second copy of the archive; "
-        "empty: there is none",
-    )
     share_of_archive: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.004, description="how much of all bytes one run of keep-archive hashes again; it runs every day"
     )

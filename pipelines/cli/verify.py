@@ -18,6 +18,11 @@ def verify(
         bool, typer.Option("--deep", help="Hash every byte. An interrupted check goes on where it stopped.")
     ] = False,
     anew: Annotated[bool, typer.Option("--anew", help="With --deep: begin again, do not go on.")] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Say what could be repaired, from the second location and from what is here."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --repair: do it.")] = False,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -26,16 +31,29 @@ def verify(
     Without `--deep`: every object is there, as long as it should be, and all documents agree. With `--deep`: every bit
     is what was written. Exit code 1 if anything is not.
 
+    With `--repair`, what could be put right is said, every copy having been read through; with `--repair --yes` it is
+    put right, and checked again. Objects come from the second place (`url` in HOME/configs/archive.yaml; `qyran mirror`
+    fills it), and replace nothing unless their SHA-256 is that of the manifest. Items and rows of the catalogue are
+    made again from the products.
+
     Example: `qyran verify --deep --home /srv/qyran`
     """
     configure_logging(debug=debug)
     with plain_errors(as_json=as_json, debug=debug):
         from configs.settings import Home
-        from pipelines.verify import verify as check
 
+        if yes and not repair:
+            raise typer.BadParameter("it goes with --repair", param_hint="--yes")
         place = Home.resolve(home)
         with progress_bar("verifying") as report:
-            found = check(place, deep=deep, anew=anew, report=report)
+            if repair:
+                from pipelines.verify_repair import verify_and_repair
+
+                found = verify_and_repair(place, deep=deep, anew=anew, act=yes, report=report)
+            else:
+                from pipelines.verify import verify as check
+
+                found = check(place, deep=deep, anew=anew, report=report)
         document = found.model_dump(mode="json")
         if as_json:
             print_json(document)
@@ -53,6 +71,9 @@ def show_report(document: dict[str, Any]) -> None:
         out.print(f"[bold red]{finding['kind']}[/] {escape(finding['object'])}")
         out.print(f"  {escape(finding['detail'])}")
         out.print(f"  [dim]remedy:[/] {escape(finding['remedy'])}")
+    for repair in document["repairs"]:
+        colour = "red" if repair["outcome"] == "not repaired" else "green"
+        out.print(f"[bold {colour}]{repair['outcome']}[/] {escape(repair['object'])}: {escape(repair['detail'])}")
     left = sum(document["counts"].values()) - min(_SHOWN, len(document["findings"]))
     if left > 0:
         out.print(f"and {left} more: --json lists them")

@@ -1,12 +1,13 @@
 """What interrupted runs left in ``HOME/staging``, and which of it nobody works on any more."""
 
-import fcntl
 import os
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from processing.archive.durable import is_held
 
 TRASH = "trash"
 """In ``staging``: what was let go and only waits to be deleted."""
@@ -44,21 +45,6 @@ def leftovers(staging: Path, *, now: float | None = None) -> Iterator[Leftover]:
 def is_published_now(home: Path, collection: str, item_id: str) -> bool:
     """Whether a process is publishing a product at this moment."""
     return is_held(home / "staging" / f"{collection}--{item_id}.lock")
-
-
-def is_held(lock: Path) -> bool:
-    """Whether some process holds a lock now. It takes no part in the queue, and leaves no file."""
-    try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ of them. So one flipped bit anywhere is seen, and told of the object that it hit
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from processing.archive.layout import CHECKSUMS, ITEM, PRODUCT_RECORD
@@ -56,6 +56,7 @@ def check_unit(unit: Unit, *, deep: bool) -> Checked:
         if not store.is_dir():
             faults = [Fault("", "missing")]
         findings += [of_fault(unit, store, fault) for fault in faults]
+        findings += _check_link(unit, store) if unit.latest else []
     item, about_item = check_item(unit, documents)
     by_object = {finding.object: finding for finding in reversed(findings + about_item)}
     product = documents.product
@@ -67,6 +68,25 @@ def check_unit(unit: Unit, *, deep: bool) -> Checked:
         size=sum(file.size for file in product.files) if product is not None else 0,
         deep=deep,
     )
+
+
+def _check_link(unit: Unit, store: Path) -> list[Finding]:
+    """The short path that is promised for the latest revision."""
+    link = unit.home / "archive" / unit.collection / f"{unit.item_id}.zarr"
+    if link.is_symlink() and (link.parent / link.readlink()).resolve() == store.resolve():
+        return []
+    remedy = "qyran verify --repair --yes points it there"
+    there = link.is_symlink() or link.exists()
+    detail = "does not lead to the latest revision" if there else "the link to the latest revision is not there"
+    return [
+        Finding(
+            object=name_of(unit, link),
+            kind="corrupt" if there else "missing",
+            item=unit.item,
+            detail=detail,
+            remedy=remedy,
+        )
+    ]
 
 
 def _check_files(unit: Unit, documents: Documents, *, deep: bool) -> Iterator[Finding]:

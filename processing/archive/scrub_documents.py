@@ -74,7 +74,7 @@ def read_documents(unit: Unit) -> Documents:
         found.append(corrupt(unit, listed, f"the line of {PRODUCT_RECORD} is damaged"))
     try:
         product = Product.model_validate_json(content)
-        _require_consistent(unit, product)
+        require_consistent(unit, product)
     except (ValidationError, ValueError, Defect) as error:
         found.append(corrupt(unit, record, f"not the record of this product: {str(error)[:300]}"))
         return Documents(product=None, checksums=checksums, findings=tuple(found))
@@ -84,7 +84,14 @@ def read_documents(unit: Unit) -> Documents:
     return Documents(product=product, checksums=checksums, findings=tuple(found))
 
 
-def _require_consistent(unit: Unit, product: Product) -> None:
+def require_consistent(unit: Unit, product: Product, *, revision: str | None = None) -> None:
+    """Refuse a record that is not that of the unit (and, if given, of the revision), or points out of the archive.
+
+    Raises
+    ------
+    ValueError, Defect
+        If it is not.
+    """
     paths = ProductPaths.of(unit.home, product)
     if (product.collection, product.id) != (unit.collection, unit.item_id):
         raise ValueError(f"it is that of {product.collection}/{product.id}")
@@ -92,6 +99,8 @@ def _require_consistent(unit: Unit, product: Product) -> None:
         raise ValueError(f"its store is said to be {product.archive_href}")
     if product.revision != product.lineage.digest[: len(product.revision)] or not product.revision:
         raise ValueError(f"revision {product.revision} is not that of its lineage")
+    if revision is not None and product.revision != revision:
+        raise ValueError(f"it is that of revision {product.revision}")
     if not unit.latest and unit.files != paths.superseded_files(product.revision):
         raise ValueError(f"it is that of revision {product.revision}")
     outside = [file.href for file in product.files if not is_inside(file.href)]

@@ -27,6 +27,8 @@ CREATE TABLE IF NOT EXISTS runs (
     checked INTEGER, findings INTEGER);
 CREATE TABLE IF NOT EXISTS hashings (at REAL NOT NULL, bytes INTEGER NOT NULL, sound INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS hashings_by_time ON hashings (at);
+CREATE TABLE IF NOT EXISTS witnesses (
+    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL) WITHOUT ROWID;
 """
 
 _NOTE = (
@@ -153,6 +155,27 @@ class Ledger:
             "SELECT hashed >= ? AND sound FROM units WHERE collection = ? AND id = ? AND revision = ?", (moment, *key)
         ).fetchone()
         return bool(found and found[0])
+
+    def bears_out(self, path: str, state: tuple[int, int], sha256: str) -> bool:
+        """Whether a file that nothing else vouches for is what it was when last looked at.
+
+        One that was written since has another time of writing, and is remembered anew; a disk that loses bits writes
+        no time.
+
+        Parameters
+        ----------
+        path
+            Relative to HOME.
+        state
+            Size, and time of writing in ns.
+        """
+        known = self._connection.execute(
+            "SELECT sha256 FROM witnesses WHERE path = ? AND size = ? AND mtime_ns = ?", (path, *state)
+        ).fetchone()
+        if known is None:
+            with self._writing() as connection:
+                connection.execute("INSERT OR REPLACE INTO witnesses VALUES (?, ?, ?, ?)", (path, *state, sha256))
+        return known is None or known[0] == sha256
 
     def longest_waiting(self, share: float) -> Iterator[tuple[str, str, str]]:
         """Keys of the units whose turn it is: never hashed ones first, then the oldest, up to a share of all bytes.

@@ -26,7 +26,6 @@ class Finding:
     kind: Literal["missing", "corrupt", "orphan", "unlisted"]
     item: str = ""
     """``collection/id`` of the product it belongs to, where it belongs to one."""
-    revision: str = ""
     detail: str = ""
     remedy: str = ""
 

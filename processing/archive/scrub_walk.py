@@ -56,6 +56,12 @@ def revisions(home: Path) -> Iterator[Revisions]:
                         yield Revisions(home=home, folder=folder, collection=collection.name)
 
 
+def revisions_of(home: Path, collection: str, item_id: str) -> Iterator[Revisions]:
+    """The folder of revisions of one product, if it has any."""
+    for folder in sorted((home / "archive" / collection).glob(f"[0-9][0-9][0-9][0-9]/[0-9][0-9]/[0-9][0-9]/{item_id}")):
+        yield Revisions(home=home, folder=folder, collection=collection)
+
+
 def superseded(place: Revisions) -> Iterator[Unit]:
     """The earlier revisions of one product: those whose files lie beside their store."""
     for folder in _folders(place.folder):
@@ -70,7 +76,9 @@ def find_unit(home: Path, collection: str, item_id: str, revision: str) -> Unit 
         return Unit(home=home, collection=collection, item_id=item_id, files=published, latest=True)
     shelves = (home / "archive" / collection).glob(f"*/*/*/{item_id}/{revision}{_SHELF}")
     shelf = next(shelves, None)
-    return shelf and Unit(home=home, collection=collection, item_id=item_id, files=shelf, latest=False)
+    if shelf is None:
+        return None
+    return Unit(home=home, collection=collection, item_id=item_id, files=shelf, latest=False)
 
 
 def latest_revision(home: Path, collection: str, item_id: str) -> str | None:
@@ -86,6 +94,9 @@ def latest_revision(home: Path, collection: str, item_id: str) -> str | None:
 def orphans(home: Path) -> Iterator[Finding]:
     """What lies in ``archive`` and ``products`` and belongs to no product that is published, or ever was."""
     yield from _strangers_in_products(home)
+    for entry in _entries(home / "archive"):
+        if not entry.is_dir(follow_symlinks=False):
+            yield _orphan(home, Path(entry.path), _STRANGER)
     for collection in _folders(home / "archive"):
         yield from _strangers_in_collection(home, collection)
     for place in revisions(home):
