@@ -22,7 +22,7 @@ def read_config[Config: BaseModel](path: Path, schema: type[Config]) -> Config:
         If the file is not YAML, repeats a key, or does not satisfy the schema.
     """
     try:
-        data = YAML(typ="safe", pure=True).load(path)
+        data = YAML(typ="safe").load(path)
     except YAMLError as error:
         raise ConfigError(f"{path.name}: not readable as YAML: {error}") from error
     try:

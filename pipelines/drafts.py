@@ -40,7 +40,7 @@ def processable_scenes(delivery: Delivery) -> tuple[Scene, ...]:
         if they are not one acquisition by one sensor.
     """
     for scene in delivery.scenes:
-        if scene.pixels is None:
+        if scene.source is None:
             raise BadInput(
                 f"the package holds no pixels: {scene.no_pixels or 'metadata only'}",
                 kind="package.no_pixels",

@@ -158,7 +158,7 @@ def one_scene(image: Path, workspace: Path) -> Scene:
             kind="ortho.several",
             remedy="Give the image file of one of them.",
         )
-    if placed[0].pixels is None:
+    if placed[0].source is None:
         raise BadInput(f"'{image.name}' has no pixels: {placed[0].no_pixels}", kind="scene.no_pixels")
     return placed[0]
 

@@ -9,7 +9,6 @@ from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 
 from configs.schema import RecipeConfig, SensorConfig
-from processing.geometry.angles_stage import angle_image
 from processing.geometry.extent import (
     Bounds,
     ground_bounds,
@@ -105,6 +104,9 @@ def build_l1c(
         for scene, plan in zip(seen, plans, strict=True)
     ]
     if recipe.angles:
+        # Imported where it is used: qyran ortho has no angles, and starts a second sooner without their arrays.
+        from processing.geometry.angles_stage import angle_image
+
         images.append(angle_image(seen[0], terrain, plans[0], _sun_over(seen[0])))
     return tuple(images)
 

@@ -3,10 +3,8 @@
 from datetime import UTC, datetime
 
 import dask
-import dask.array as da
 import numpy as np
 import pytest
-import xarray as xr
 from scipy.ndimage import map_coordinates
 
 from configs.registry import load_registry
@@ -38,7 +36,6 @@ def group(name: str, bands: tuple[str, ...], gsd_m: float, shape: tuple[int, int
     return scene.but(
         group=name,
         bands=tuple(Band(name=band, label=band, calibration=calibration) for band in bands),
-        pixels=xr.DataArray(da.from_array(counts, chunks=(1, 256, 256)), dims=("band", "line", "sample")),
         source=counts,
         calibration=None,
         quantity=Quantity.DN,

@@ -1,48 +1,49 @@
-"""The command ``qyran``. Each module holds one command; heavy imports wait until a command runs."""
+"""The command ``qyran``. Each module holds one command, and is imported when that command is asked for."""
+
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from pipelines.cli.adjust import adjust
-from pipelines.cli.bench import bench
-from pipelines.cli.demo import demo
-from pipelines.cli.doctor import doctor
-from pipelines.cli.export_rpc import export_rpc
-from pipelines.cli.info import info
-from pipelines.cli.ortho import ortho
-from pipelines.cli.process import process
-from pipelines.cli.reprocess import reprocess
-from pipelines.cli.reproduce import reproduce
-from pipelines.cli.search import search
-from pipelines.cli.simulate import simulate
-from pipelines.cli.verify import verify
-from pipelines.cli.versions import versions
 from pipelines.memory import share_one_arena
+
+COMMANDS = (
+    "demo", "info", "process", "search", "ortho", "adjust", "export-rpc", "simulate", "reproduce", "reprocess",
+    "versions", "verify", "doctor", "bench",
+)  # fmt: skip
+"""In the order of the help. ``export-rpc`` is ``export_rpc`` in ``export_rpc.py``: a function or a group."""
+
+
+class _OnDemand(TyperGroup):
+    """Commands whose modules wait until they are needed: most of what others import, one command never uses."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        found = getattr(import_module(f"pipelines.cli.{name}"), name)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+            alone.command(cmd_name)(found)
+            found = alone
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
 
 app = typer.Typer(
     name="qyran",
+    cls=_OnDemand,
     help="Ground segment for Earth-observation images: from the delivered package to the catalogued product.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for command in (
-    demo,
-    info,
-    process,
-    search,
-    ortho,
-    adjust,
-    export_rpc,
-    simulate,
-    reproduce,
-    reprocess,
-    versions,
-    verify,
-    doctor,
-):
-    app.command()(command)
-app.add_typer(bench)
 
 
 def _version(wanted: bool) -> None:

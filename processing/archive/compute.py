@@ -1,9 +1,12 @@
 """The one place where a graph runs: every shard of every level, each written by one task."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import dask
+from dask import threaded
 from dask.base import compute
 from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
@@ -52,8 +55,16 @@ def write_pixels(
         for index, task in level_tasks.tasks.items()
     ]
     with counted(step):
-        results: tuple[tuple[ObjectRecord, ...], ...] = compute(*tasks)
+        results: tuple[tuple[ObjectRecord, ...], ...] = compute(*tasks, scheduler=_scheduler())
     return tuple(record for records in results for record in records)
+
+
+def _scheduler() -> Callable[..., Any] | None:
+    """Threads, unless something else was asked for.
+
+    Dask would import ``distributed`` to look for a cluster, half a second; who is connected to one has imported it.
+    """
+    return threaded.get if "distributed" not in sys.modules and dask.config.get("scheduler", None) is None else None
 
 
 def _records(result: ShardResult) -> tuple[ObjectRecord, ...]:
@@ -77,7 +88,7 @@ def tally(store: Path, groups: Sequence[Group], ring: Polygon) -> dict[str, Grou
         for index in group.levels[0].shards()
     ]
     totals = {group.name: GroupTally() for group in groups}
-    for name, result in compute(*tasks):
+    for name, result in compute(*tasks, scheduler=_scheduler()):
         totals[name].add(result)
     return totals
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import numpy as np
 import rasterio
+from dask import threaded
 from dask.base import compute
 from dask.delayed import delayed
 from rasterio.windows import Window
@@ -195,7 +196,7 @@ def _fill(target: Any, image: OrthoImage, group: Group, progress: Progress | Non
     step = steps(progress, len(indices))
     tasks = [delayed(put)(index, *given(index), dask_key_name=f"shard-{group.name}-{index}") for index in indices]
     with counted(step):
-        compute(*tasks, scheduler="threads")
+        compute(*tasks, scheduler=threaded.get)
 
 
 def _replace(partial: Path, out: Path) -> None:

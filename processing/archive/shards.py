@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import zarr
 
 from processing.archive.encode import fill_of, limits_of
 from processing.archive.encode_kernel import encode_into
@@ -20,11 +19,17 @@ from processing.model.image import Tile
 from processing.model.product import Encoding
 from processing.model.qa import Qa
 
+if TYPE_CHECKING:
+    import zarr
+
 _STRICT = {"write_empty_chunks": True, "read_missing_chunks": False}
 
 
-def array_at(store: Path, path: str, *, mode: str = "r") -> zarr.Array:  # type: ignore[type-arg]
+def array_at(store: Path, path: str, *, mode: str = "r") -> "zarr.Array":  # type: ignore[type-arg]
     """Open one array by its path; a chunk that is not there is an error, never nodata."""
+    # Imported where it is used: who only writes starts half a second sooner.
+    import zarr
+
     return zarr.open_array(store, path=path, mode=mode, zarr_format=3, config=_STRICT)  # type: ignore[arg-type]
 
 

@@ -1,18 +1,15 @@
 """The empty house: groups, arrays and attributes of a store, before a pixel is in it; and its metadata, sealed."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from odc.geo.geobox import GeoBox
-from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
-from zarr.errors import ZarrUserWarning
 
 from processing.archive import geozarr
+from processing.archive.documents import ArraySpec, consolidate_group, write_array, write_group, write_small
 from processing.archive.encode import fill_of
 from processing.archive.layout import (
     GRID_MAPPING,
@@ -23,17 +20,10 @@ from processing.archive.layout import (
     shard_keys,
 )
 from processing.archive.pyramid import level_geoboxes
-from processing.archive.shard_file import COMPRESSOR
 from processing.model.errors import Defect
 from processing.model.image import OrthoImage
 from processing.model.product import Encoding
 from processing.model.qa import Qa
-
-_COMPRESSORS = (
-    BloscCodec(cname=COMPRESSOR.cname, clevel=COMPRESSOR.clevel, shuffle="bitshuffle"),
-    Crc32cCodec(),
-)
-"""What :mod:`processing.archive.shard_file` writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,15 +135,14 @@ def create_store(
     attributes
         Of the root: identity and provenance. Nothing in them may depend on when or where this runs.
     """
-    root = zarr.create_group(store, attributes=dict(attributes))
+    write_group(store, "", attributes)
+    write_group(store, MEASUREMENTS, {})
     for group, image in zip(groups, images, strict=True):
-        node = root.require_group(group.path)
-        node.attrs.put(geozarr.multiscales_attributes([(level.name, level.geobox) for level in group.levels]))
-        node.attrs["bands"] = list(group.encodings)
+        placed = geozarr.multiscales_attributes([(level.name, level.geobox) for level in group.levels])
+        write_group(store, group.path, {**placed, "bands": list(group.encodings)})
         bands = {band.name: band for band in image.bands}
         for level in group.levels:
-            place = node.create_group(level.name, attributes={"Conventions": "CF-1.11"})
-            place.attrs.update(geozarr.grid_attributes(level.geobox))
+            write_group(store, level.path, {"Conventions": "CF-1.11", **geozarr.grid_attributes(level.geobox)})
             for name, encoding in group.encodings.items():
                 band = bands[name]
                 facts = {
@@ -162,12 +151,12 @@ def create_store(
                     "fwhm_nm": band.fwhm_nm,
                     "quantity": str(image.quantity),
                 }
-                _create_band(place, name, encoding, level, {key: value for key, value in facts.items() if value})
-            _create_qa(place, level)
-            _create_coordinates(place, level.geobox)
+                _create_band(store, level, name, encoding, {key: value for key, value in facts.items() if value})
+            _create_qa(store, level)
+            _create_coordinates(store, level)
 
 
-def _create_band(place: zarr.Group, name: str, encoding: Encoding, level: Level, facts: dict[str, Any]) -> None:
+def _create_band(store: Path, level: Level, name: str, encoding: Encoding, facts: dict[str, Any]) -> None:
     attributes: dict[str, Any] = {"long_name": encoding.title, "units": encoding.units}
     if np.dtype(encoding.dtype).kind != "f":
         attributes |= {
@@ -175,17 +164,10 @@ def _create_band(place: zarr.Group, name: str, encoding: Encoding, level: Level,
             "scale_factor": encoding.scale,
             "add_offset": encoding.offset,
         }
-    _create_array(
-        place,
-        name,
-        level,
-        dtype=encoding.dtype,
-        fill_value=fill_of(encoding),
-        attributes=geozarr.linked_to_grid(attributes | facts, level.geobox),
-    )
+    _create_array(store, level, name, encoding.dtype, fill_of(encoding), attributes | facts)
 
 
-def _create_qa(place: zarr.Group, level: Level) -> None:
+def _create_qa(store: Path, level: Level) -> None:
     flags = list(Qa)
     attributes = {
         "long_name": "quality flags",
@@ -193,65 +175,27 @@ def _create_qa(place: zarr.Group, level: Level) -> None:
         "flag_masks": [int(flag) for flag in flags],
         "flag_meanings": " ".join(str(flag.name).lower() for flag in flags),
     }
-    _create_array(
-        place,
-        QA,
-        level,
-        dtype="uint16",
-        fill_value=int(Qa.NODATA),
-        attributes=geozarr.linked_to_grid(attributes, level.geobox),
-    )
+    _create_array(store, level, QA, "uint16", int(Qa.NODATA), attributes)
 
 
 def _create_array(
-    place: zarr.Group, name: str, level: Level, *, dtype: str, fill_value: float, attributes: dict[str, Any]
+    store: Path, level: Level, name: str, dtype: str, fill_value: float, attributes: dict[str, Any]
 ) -> None:
-    sizes = [chunk_and_shard(length) for length in level.shape]
-    place.create_array(
-        name,
-        shape=level.shape,
-        dtype=dtype,
-        chunks=(sizes[0][0], sizes[1][0]),
-        shards=(sizes[0][1], sizes[1][1]),
-        serializer=BytesCodec(),
-        compressors=_COMPRESSORS,
-        fill_value=fill_value,
-        dimension_names=("y", "x"),
-        attributes=attributes,
-        # An empty chunk is written too: so a key that is missing means loss, never nodata.
-        config={"write_empty_chunks": True},
-    )
+    spec = ArraySpec(
+        shape=level.shape, dtype=dtype, fill_value=fill_value, dimensions=("y", "x"), chunk=level.chunk,
+        shard=level.shard,
+    )  # fmt: skip
+    write_array(store, f"{level.path}/{name}", spec, geozarr.linked_to_grid(attributes, level.geobox))
 
 
-def _create_coordinates(place: zarr.Group, geobox: GeoBox) -> None:
+def _create_coordinates(store: Path, level: Level) -> None:
+    geobox = level.geobox
     for axis in ("y", "x"):
         values = np.asarray(geobox.coordinates[geobox.dimensions[("y", "x").index(axis)]].values, np.float64)
-        array = place.create_array(
-            axis,
-            shape=values.shape,
-            dtype="float64",
-            chunks=values.shape,
-            serializer=BytesCodec(),
-            compressors=_COMPRESSORS,
-            fill_value=np.nan,
-            dimension_names=(axis,),
-            attributes=geozarr.axis_attributes(geozarr.map_crs(geobox), axis),
-            config={"write_empty_chunks": True},
-        )
-        array[:] = values
-    mapping = place.create_array(
-        GRID_MAPPING,
-        shape=(),
-        dtype="int32",
-        chunks=(),
-        serializer=BytesCodec(),
-        compressors=(Crc32cCodec(),),
-        fill_value=-1,
-        dimension_names=(),
-        attributes=geozarr.grid_mapping_attributes(geobox),
-        config={"write_empty_chunks": True},
-    )
-    mapping[...] = 0
+        attributes = geozarr.axis_attributes(geozarr.map_crs(geobox), axis)
+        write_small(store, f"{level.path}/{axis}", values, (axis,), attributes)
+    mapping = np.zeros((), dtype=np.int32)
+    write_small(store, f"{level.path}/{GRID_MAPPING}", mapping, (), geozarr.grid_mapping_attributes(geobox))
 
 
 def consolidate(store: Path, groups: Sequence[Group]) -> None:
@@ -259,11 +203,8 @@ def consolidate(store: Path, groups: Sequence[Group]) -> None:
 
     Readers that open a level or a group by its own address (OpenLayers, xarray) then need one request too.
     """
-    paths = [level.path for group in groups for level in group.levels] + [group.path for group in groups] + [""]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ZarrUserWarning)  # says that consolidation is not in the v3 text: known
-        for path in paths:
-            zarr.consolidate_metadata(store, path=path or None, zarr_format=3)
+    for path in [level.path for group in groups for level in group.levels] + [group.path for group in groups] + [""]:
+        consolidate_group(store, path)
 
 
 def expected_keys(groups: Sequence[Group]) -> set[str]:

@@ -1,6 +1,6 @@
 """How far the mapping that made an image lies from the truth, measured on the image's own pixels.
 
-The truth comes by another road: the standard's formula in plain numpy, SciPy's bilinear terrain, a fresh pyproj
+The truth comes by another road: the standard's formula and bilinear terrain in plain numpy, a fresh pyproj
 transformer; none of the compiled kernels has a part in it.
 """
 
@@ -81,13 +81,22 @@ def exact_positions(
         # Meridians have many names; the terrain's grid knows its own, on both sides of the antimeridian.
         at_x = at_x - 360.0 * np.round((at_x - (terrain.transform @ (terrain.heights.shape[1] / 2, 0))[0]) / 360.0)
     cell_col, cell_row = cells.c + cells.a * at_x + cells.b * at_y, cells.f + cells.d * at_x + cells.e * at_y
-    # Imported where it is used: no image waits for it.
-    from scipy.ndimage import map_coordinates
-
-    height = map_coordinates(
-        terrain.heights, [cell_row - 0.5, cell_col - 0.5], order=1, mode="nearest", output=np.float64
-    )
+    height = _bilinear(terrain.heights, cell_row - 0.5, cell_col - 0.5)
     return _project(model, lon, lat, height)
+
+
+def _bilinear(heights: npt.NDArray[np.float32], row: Array, col: Array) -> Array:
+    """Heights between the centres of cells, those at the edge holding beyond it; NaN next to one that is void."""
+    row, col = (np.clip(at, 0, size - 1) for at, size in zip((row, col), heights.shape, strict=True))
+    top, left = (
+        np.minimum(np.floor(at).astype(int), max(size - 2, 0))
+        for at, size in zip((row, col), heights.shape, strict=True)
+    )
+    bottom, right = np.minimum(top + 1, heights.shape[0] - 1), np.minimum(left + 1, heights.shape[1] - 1)
+    down, across = row - top, col - left
+    upper = heights[top, left] * (1.0 - across) + heights[top, right] * across
+    lower = heights[bottom, left] * (1.0 - across) + heights[bottom, right] * across
+    return np.asarray(upper * (1.0 - down) + lower * down, dtype=np.float64)
 
 
 def _project(model: SensorModel, lon: Array, lat: Array, height: Array) -> tuple[Array, Array]:

@@ -19,7 +19,7 @@ from processing.geometry.terrain import Terrain
 from processing.model.angle_layers import ANGLES, LAYERS
 from processing.model.conventions import SHARD_PX
 from processing.model.errors import BadInput
-from processing.model.image import OrthoImage
+from processing.model.image import Arrays, OrthoImage
 from processing.model.qa import Qa
 from processing.model.scene import Band, Scene
 from processing.model.sensor_model import SensorModel
@@ -90,8 +90,10 @@ def angle_image(scene: Scene, terrain: Terrain, plan: OrthoPlan, sun: Directions
         group=ANGLES,
         geobox=geobox,
         bands=tuple(Band(name=layer, label=layer) for layer in LAYERS),
-        pixels=xr.DataArray(stacked[:-1], dims=("band", "y", "x"), coords={"band": list(LAYERS), **coords}),
-        qa=xr.DataArray(stacked[-1].astype(np.uint16), dims=("y", "x"), coords=coords),
+        arrays=Arrays(
+            pixels=xr.DataArray(stacked[:-1], dims=("band", "y", "x"), coords={"band": list(LAYERS), **coords}),
+            qa=xr.DataArray(stacked[-1].astype(np.uint16), dims=("y", "x"), coords=coords),
+        ),
         quantity=ANGLES,
     )
 

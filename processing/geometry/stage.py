@@ -1,14 +1,11 @@
 """The stage that puts a scene on a map: one lazy graph, one fused task for each shard and all its bands."""
 
-import operator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import dask.array as da
-import numpy as np
-import xarray as xr
 from dask.base import tokenize
 from dask.delayed import Delayed, delayed
-from odc.geo.xr import xr_coords
 
 from processing.geometry.block import OrthoBlocks, OrthoJob
 from processing.geometry.occlusion import Visibility
@@ -19,6 +16,9 @@ from processing.model.calibration import Calibration
 from processing.model.errors import BadInput, Defect
 from processing.model.image import Counts, LazyTiles, OrthoImage
 from processing.model.scene import Scene
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _VERSION = 2
 """Goes into task names: raise it when the same inputs give other pixels."""
@@ -64,7 +64,7 @@ def orthorectify(
     Defect
         ``geometry.uncalibrated`` for counts that nobody calibrated; ``geometry.plan`` for another scene's plan.
     """
-    if scene.pixels is None:
+    if scene.source is None:
         raise BadInput(
             f"scene '{scene.scene_id}' has no pixels: {scene.no_pixels or 'no reason stated'}", kind="scene.no_pixels"
         )
@@ -72,8 +72,8 @@ def orthorectify(
         raise BadInput(f"scene '{scene.scene_id}' has no sensor model", kind="geometry.no_model")
     if str(resampling) not in list(Resampling):
         raise BadInput(f"unknown resampling '{resampling}'; known: {', '.join(Resampling)}", kind="resampling")
-    if scene.source is None or (scene.calibration is None and scene.source.dtype.kind != "f"):
-        raise Defect("orthorectify takes a calibrated scene with a source of pixels", kind="geometry.uncalibrated")
+    if scene.calibration is None and scene.source.dtype.kind != "f":
+        raise Defect("orthorectify takes a calibrated scene", kind="geometry.uncalibrated")
     if plan.image_shape != scene.shape or scene.source.shape != (len(scene.bands), *scene.shape):
         raise Defect("the plan or the pixels are another scene's", kind="geometry.plan")
     bands = len(scene.bands)
@@ -99,18 +99,14 @@ def orthorectify(
     made = delayed(blocks, name=f"ortho-plan-{token}", traverse=False, pure=True)
     if visibility is not None:
         made = delayed(_with_visibility)(made, visibility, dask_key_name=f"ortho-blocks-{token}")
-    pixels, qa = _graph(blocks, made, token)
-    coords = xr_coords(plan.geobox, dims=("y", "x"))
     return OrthoImage(
         group=scene.group,
         geobox=plan.geobox,
         bands=scene.bands,
-        pixels=xr.DataArray(pixels, dims=("band", "y", "x"), coords={"band": list(scene.band_names), **coords}),
-        qa=xr.DataArray(qa, dims=("y", "x"), coords=coords),
+        arrays=FusedArrays(blocks=blocks, made=made, token=token, bands=scene.band_names, block_px=plan.shard_px),
         quantity=scene.quantity,
         warnings=tuple(dict.fromkeys((*scene.warnings, *terrain.warnings))),
         counts=Counts(dtype=str(scene.source.dtype), nodata=job.calibration.nodata),
-        pieces=LazyTiles(made=made, names=(pixels.name, qa.name), block_px=plan.shard_px),
     )
 
 
@@ -118,25 +114,38 @@ def _with_visibility(blocks: OrthoBlocks, visibility: Visibility) -> OrthoBlocks
     return replace(blocks, visibility=visibility)
 
 
-def _graph(blocks: OrthoBlocks, made: Delayed, token: str) -> tuple[da.Array, da.Array]:
-    """Lazy pixels and qa; both are halves of the same tasks' results."""
-    rows: list[list[tuple[da.Array, da.Array]]] = []
-    for block in blocks.blocks:
-        row, col = block.index
-        result = delayed(OrthoBlocks.block)(made, block.index, dask_key_name=f"orthorectify-{token}-{row}-{col}")
-        shape = block.window.shape
-        halves = [
-            da.from_delayed(
-                delayed(operator.getitem)(result, half, dask_key_name=f"ortho-half-{name}-{token}-{row}-{col}"),
-                (blocks.job.bands, *shape) if half == 0 else shape,
-                dtype=dtype,
-                name=f"ortho-{name}-{token}-{row}-{col}",
-            )
-            for half, (name, dtype) in enumerate((("pixels", np.float32), ("qa", np.uint16)))
-        ]
-        if col == 0:
-            rows.append([])
-        rows[-1].append((halves[0], halves[1]))
-    pixels = da.concatenate([da.concatenate([pair[0] for pair in row], axis=2) for row in rows], axis=1)
-    qa = da.concatenate([da.concatenate([pair[1] for pair in row], axis=1) for row in rows], axis=0)
-    return pixels, qa
+@dataclass(frozen=True, kw_only=True)
+class FusedArrays:
+    """An orthoimage's arrays, each block the result of one fused task; a writer takes the tiles instead.
+
+    Implements :class:`processing.model.image.ImageArrays`.
+    """
+
+    blocks: OrthoBlocks
+    made: Delayed
+    """Becomes the blocks, once what terrain hides is known."""
+    token: str
+    bands: tuple[str, ...]
+    block_px: int
+
+    @property
+    def tiles(self) -> LazyTiles:
+        """Each block piece by piece."""
+        return LazyTiles(made=self.made, block_px=self.block_px)
+
+    @property
+    def pixels(self) -> "xr.DataArray":
+        """float32 ``(band, y, x)``."""
+        return self._arrays[0]
+
+    @property
+    def qa(self) -> "xr.DataArray":
+        """uint16 ``(y, x)``."""
+        return self._arrays[1]
+
+    @cached_property
+    def _arrays(self) -> "tuple[xr.DataArray, xr.DataArray]":
+        # Imported where it is used: a writer of tiles starts a second sooner without.
+        from processing.geometry.block_arrays import block_arrays
+
+        return block_arrays(self.blocks, self.made, self.token, self.bands)

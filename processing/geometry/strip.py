@@ -66,6 +66,12 @@ class CutSource:
         """Of the pixels."""
         return self.source.dtype
 
+    @property
+    def block(self) -> tuple[int, int]:
+        """Lines and samples of a stored block."""
+        block: tuple[int, int] = getattr(self.source, "block", (1, 1))
+        return block
+
     def __getitem__(self, index: tuple[slice, slice, slice]) -> npt.NDArray[Any]:
         bands, lines, samples = index
         start, stop, step = lines.indices(self.lines)
@@ -131,7 +137,6 @@ def cut_scene(scene: Scene, first_line: int, lines: int) -> Scene:
         shape=shape,
         model=model,
         rigorous=None if scene.rigorous is None else cut_model(scene.rigorous, first, lines),
-        pixels=None if scene.pixels is None else scene.pixels.isel(line=slice(first, first + lines)),
         source=None if scene.source is None else CutSource(source=scene.source, first=first, lines=lines),
         angles=scene.angles if model is None else _angles(scene.angles, model, shape),
         footprint=() if model is None else _footprint(model, shape),

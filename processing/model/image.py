@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 from dask.delayed import Delayed
 from odc.geo.geobox import GeoBox
 
 from processing.model.levels import Quantity
 from processing.model.scene import Band
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class Tile(NamedTuple):
@@ -35,14 +37,44 @@ class TileSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LazyTiles:
-    """A tile source as a task, and which lazy arrays hold the same pixels."""
+    """A tile source as a task."""
 
     made: Delayed
     """Becomes a :class:`TileSource`."""
-    names: tuple[str, str]
-    """Dask names of the pixels and the qa that it stands for."""
     block_px: int
     """Pixels a side of a whole block."""
+
+
+class ImageArrays(Protocol):
+    """An image's pixels, in whatever form its maker has them."""
+
+    @property
+    def pixels(self) -> "xr.DataArray":
+        """As :attr:`OrthoImage.pixels`."""
+        ...
+
+    @property
+    def qa(self) -> "xr.DataArray":
+        """As :attr:`OrthoImage.qa`."""
+        ...
+
+    @property
+    def tiles(self) -> LazyTiles | None:
+        """The same pixels piece by piece, where a stage can make them so."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrays:
+    """Pixels and qa as lazy arrays, and nothing else."""
+
+    pixels: "xr.DataArray"
+    qa: "xr.DataArray"
+
+    @property
+    def tiles(self) -> None:
+        """There are none."""
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,30 +88,33 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrthoImage:
-    """Bands of one group, orthorectified onto one grid, lazy.
-
-    ``pixels``: float32 ``(band, y, x)`` in physical units, NaN where nodata.
-    ``qa``: uint16 ``(y, x)``, the bits of :class:`processing.model.qa.Qa`.
-    Both are chunked by whole shards of the archive, so that one task makes and writes one shard.
-    """
+    """Bands of one group, orthorectified onto one grid, lazy."""
 
     group: str
     """Measurement group of the product: ``reflectance``, ``pan``, ``index``."""
     geobox: GeoBox
     bands: tuple[Band, ...]
-    pixels: xr.DataArray
-    qa: xr.DataArray
+    arrays: ImageArrays
     quantity: Quantity | str
     warnings: tuple[str, ...] = ()
     """What a careful reader should know, from the delivery to here."""
     counts: Counts | None = None
     """Where the values are delivered counts: of what kind."""
-    pieces: LazyTiles | None = None
-    """The same pixels piece by piece, where a stage can make them so."""
+
+    @property
+    def pixels(self) -> "xr.DataArray":
+        """float32 ``(band, y, x)`` in physical units, NaN where nodata.
+
+        Chunked by whole shards of the archive, so that one task makes and writes one shard.
+        """
+        return self.arrays.pixels
+
+    @property
+    def qa(self) -> "xr.DataArray":
+        """uint16 ``(y, x)``, the bits of :class:`processing.model.qa.Qa`, chunked as the pixels."""
+        return self.arrays.qa
 
     @property
     def tiles(self) -> LazyTiles | None:
-        """The pieces, if they still stand for the pixels and the qa: not when a later stage has changed one."""
-        if self.pieces is None or self.pieces.names != (self.pixels.data.name, self.qa.data.name):
-            return None
-        return self.pieces
+        """The same pixels piece by piece, where a stage can make them so: not when a later one has changed them."""
+        return self.arrays.tiles

@@ -3,17 +3,19 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 from affine import Affine
 
 from configs.schema import RadianceRule
 from processing.model.calibration import Calibration
 from processing.model.levels import Level, Quantity
 from processing.model.sensor_model import SensorModel
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +92,8 @@ class PixelSource(Protocol):
 class Scene:
     """One acquisition by one detector array: bands on one sampling grid, in the sensor's geometry.
 
-    ``pixels`` is lazy, dims ``(band, line, sample)``; None when the package holds no pixels, and then
-    ``no_pixels`` says why. After calibration it is float32 with NaN where nodata.
+    ``source`` gives the delivered counts by window; None when the package holds no pixels, and then ``no_pixels`` says
+    why.
     """
 
     scene_id: str
@@ -118,11 +120,10 @@ class Scene:
     nodata: int | None = 0
     saturated: int | None = None
     quantity: Quantity = Quantity.DN
-    pixels: xr.DataArray | None = None
     source: PixelSource | None = field(default=None, compare=False)
-    """The delivered counts by window, whatever has been calibrated since: what ``pixels`` is made from."""
+    """The delivered counts by window, whatever has been calibrated since."""
     calibration: Calibration | None = None
-    """What turns ``source`` into ``pixels``; None before calibration."""
+    """What turns counts into the scene's quantity; None before calibration."""
     no_pixels: str | None = None
     profile: str = ""
     """Metadata profile the figures were understood by."""
@@ -135,6 +136,21 @@ class Scene:
     def band_names(self) -> tuple[str, ...]:
         """Names of the bands, in order."""
         return tuple(band.name for band in self.bands)
+
+    @property
+    def pixels(self) -> "xr.DataArray | None":
+        """The pixels as a lazy array, dims ``(band, line, sample)``; None where there are none.
+
+        Counts as delivered; after calibration float32 in the scene's quantity, NaN where nodata.
+        """
+        if self.source is None:
+            return None
+        # Imported where it is used: the fused stage reads the source, and starts a second sooner without.
+        from processing.model.lazy import counts_array, values_array
+
+        if self.calibration is None:
+            return counts_array(self.source, self.band_names)
+        return values_array(self.source, self.band_names, self.calibration, self.quantity)
 
     def but(self, **changes: object) -> Self:
         """A copy with some fields changed."""

@@ -8,7 +8,7 @@ from odc.geo.geobox import GeoBox
 
 from configs.schema import OutputBand, RecipeConfig
 from processing.model.errors import BadInput, Defect
-from processing.model.image import OrthoImage
+from processing.model.image import Arrays, OrthoImage
 from processing.model.qa import Qa
 from processing.model.scene import Band
 from processing.products.expression import Expression, compile_expression
@@ -67,10 +67,15 @@ def derive(parent: xr.Dataset, recipe: RecipeConfig, geobox: GeoBox) -> OrthoIma
         group=GROUP,
         geobox=geobox,
         bands=bands,
-        pixels=xr.DataArray(
-            da.stack(values), dims=("band", "y", "x"), coords={"band": [band.name for band in bands]}, name=recipe.id
+        arrays=Arrays(
+            pixels=xr.DataArray(
+                da.stack(values),
+                dims=("band", "y", "x"),
+                coords={"band": [band.name for band in bands]},
+                name=recipe.id,
+            ),
+            qa=xr.DataArray(qa, dims=("y", "x"), name="qa"),
         ),
-        qa=xr.DataArray(qa, dims=("y", "x"), name="qa"),
         quantity=recipe.id,
     )
 

@@ -1,28 +1,21 @@
 """The stage that turns delivered counts into physical values, lazily."""
 
 from dataclasses import replace
-from typing import Any
-
-import dask.array as da
-import numpy as np
-import numpy.typing as npt
-import xarray as xr
-from dask.base import tokenize
 
 from processing.model.calibration import Calibration
 from processing.model.errors import BadInput, Defect
 from processing.model.levels import Quantity
 from processing.model.scene import Scene
 from processing.radiometry.gain import calibration_of, radiance_factors
-from processing.radiometry.illumination import SunLattice, sun_lattice
+from processing.radiometry.illumination import sun_lattice
 from processing.radiometry.reflectance import solar_irradiance, toa_reflectance
 from processing.radiometry.sun import earth_sun_distance
 
-_UNITS = {Quantity.DN: "1", Quantity.RADIANCE: "W m-2 sr-1 um-1", Quantity.TOA_REFLECTANCE: "1"}
+_KNOWN = (Quantity.DN, Quantity.RADIANCE, Quantity.TOA_REFLECTANCE)
 
 
 def calibrate(scene: Scene, to: Quantity = Quantity.TOA_REFLECTANCE, *, mean_height_m: float = 0.0) -> Scene:
-    """A scene in physical values. Lazy: reads and computes nothing but the sun's lattice.
+    """A scene in physical values. Reads no pixel: only says how they become values.
 
     Parameters
     ----------
@@ -37,8 +30,7 @@ def calibrate(scene: Scene, to: Quantity = Quantity.TOA_REFLECTANCE, *, mean_hei
     Returns
     -------
     Scene
-        Pixels float32, NaN where nodata; ``calibration`` for stages that read the source themselves; warnings added
-        where the delivery's sun angle is doubtful.
+        With its ``calibration``; warnings added where the delivery's sun angle is doubtful.
 
     Raises
     ------
@@ -48,46 +40,19 @@ def calibrate(scene: Scene, to: Quantity = Quantity.TOA_REFLECTANCE, *, mean_hei
     Defect
         ``radiometry.quantity`` for a scene that is calibrated already, or an unknown goal.
     """
-    if scene.pixels is None:
+    if scene.source is None:
         raise BadInput(
             f"scene '{scene.scene_id}' has no pixels: {scene.no_pixels or 'no reason stated'}", kind="scene.no_pixels"
         )
-    if scene.quantity is not Quantity.DN or to not in _UNITS:
+    if scene.quantity is not Quantity.DN or to not in _KNOWN:
         raise Defect(f"cannot turn {scene.quantity} into {to}", kind="radiometry.quantity")
     calibration, warnings = _calibration(scene, to, mean_height_m)
-    counts = _counts(scene.pixels)
-    values = da.map_blocks(
-        _values,
-        counts,
-        calibration=calibration,
-        shape=scene.shape,
-        name=f"calibrate-{tokenize(counts.name, calibration)}",
-        dtype=np.float32,
-        meta=np.empty((0, 0, 0), dtype=np.float32),
-    )
-    pixels = xr.DataArray(
-        values,
-        dims=("band", "line", "sample"),
-        coords={"band": list(scene.band_names)},
-        attrs={"units": _UNITS[to], "quantity": str(to)},
-    )
     return scene.but(
-        pixels=pixels,
         calibration=calibration,
         quantity=to,
         nodata=None,
         warnings=tuple(dict.fromkeys((*scene.warnings, *warnings))),
     )
-
-
-def _counts(pixels: xr.DataArray) -> da.Array:
-    """The counts as one dask array whose chunks hold all bands."""
-    ordered = pixels.transpose("band", "line", "sample")
-    array: da.Array = (
-        ordered.data if isinstance(ordered.data, da.Array) else da.from_array(ordered.to_numpy(), chunks=2048)
-    )
-    whole: da.Array = array.rechunk({0: -1})
-    return whole
 
 
 def _calibration(scene: Scene, to: Quantity, mean_height_m: float) -> tuple[Calibration, tuple[str, ...]]:
@@ -113,25 +78,5 @@ def _calibration(scene: Scene, to: Quantity, mean_height_m: float) -> tuple[Cali
         plain,
         gains=tuple(scale * unit for (scale, _), unit in zip(factors, units, strict=True)),
         offsets=tuple(bias * unit for (_, bias), unit in zip(factors, units, strict=True)),
-        illumination=sun.cosines,
+        illumination=sun,
     ), warnings
-
-
-def _values(
-    counts: npt.NDArray[Any],
-    *,
-    calibration: Calibration,
-    shape: tuple[int, int],
-    block_info: dict[Any, Any] | None = None,
-) -> npt.NDArray[np.float32]:
-    """Values of one block of counts (all bands), float64 inside."""
-    assert block_info is not None
-    _, lines, samples = block_info[0]["array-location"]
-    result = np.empty(counts.shape, dtype=np.float32)
-    light = SunLattice(shape=shape, cosines=calibration.illumination).cos_zenith(tuple(lines), tuple(samples))
-    for band, dn in enumerate(counts):
-        value = (dn * np.float64(calibration.gains[band]) + calibration.offsets[band]) / light
-        if calibration.nodata is not None:
-            value[dn == calibration.nodata] = np.nan
-        result[band] = value
-    return result

@@ -11,7 +11,6 @@ from processing.readers.dimap_scene import image_sets, product_scene
 from processing.readers.dimap_xml import XmlNode, read_xml, root_tag
 from processing.readers.image_files import missing_pixels, open_image
 from processing.readers.package import PackageFiles
-from processing.readers.pixels import with_source
 
 MAX_GAP_S = 1.0
 """Panchromatic and multispectral images of one acquisition are centred within this time."""
@@ -83,7 +82,7 @@ def _scene(
             where=path.name,
         )
     scene = scene.but(no_pixels=no_pixels)
-    return with_source(scene, open_image(sets, shape=scene.shape)) if pixels and no_pixels is None else scene
+    return scene.but(source=open_image(sets, shape=scene.shape)) if pixels and no_pixels is None else scene
 
 
 def check_one_acquisition(scenes: list[Scene], package: str) -> None:

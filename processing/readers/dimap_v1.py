@@ -25,7 +25,7 @@ from processing.readers.known_sensors import (
     ordered_labels,
 )
 from processing.readers.package import PackageFiles
-from processing.readers.pixels import PixelTile, with_source
+from processing.readers.pixels import PixelTile
 from processing.readers.protocol import one_scene
 from processing.readers.rpc_sources import rpc_of_image
 
@@ -62,7 +62,7 @@ class DimapV1Reader:
         no_pixels = missing_pixels([image])
         scene = scene.but(no_pixels=no_pixels)
         if pixels and no_pixels is None:
-            scene = with_source(scene, open_image([image], shape=scene.shape))
+            scene = scene.but(source=open_image([image], shape=scene.shape))
         return one_scene(files, self.format, scene, path)
 
 

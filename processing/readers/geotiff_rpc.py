@@ -15,7 +15,7 @@ from processing.readers.footprint import model_footprint
 from processing.readers.image_files import STUB_BYTES
 from processing.readers.known_sensors import KnownSensor, band_group, build_band, claiming_sensor
 from processing.readers.package import PackageFiles
-from processing.readers.pixels import PixelTile, open_source, with_source
+from processing.readers.pixels import PixelTile, open_source
 from processing.readers.protocol import UNKNOWN_MISSION, UNKNOWN_TIME, one_scene
 from processing.readers.raster_open import RasterFacts, raster_facts
 from processing.readers.rpc_sources import rpc_of_image, tags_against_file
@@ -52,7 +52,7 @@ class GeotiffRpcReader:
             )
         scene = _scene(image, files.root, sensors)
         if pixels:
-            scene = with_source(scene, open_source([PixelTile(path=image)]))
+            scene = scene.but(source=open_source([PixelTile(path=image)]))
         return one_scene(files, self.format, scene, image)
 
 

@@ -1,31 +1,24 @@
-"""Pixels of a package as one lazy array: nothing is decoded until it is asked for, and never more than was promised."""
+"""Pixels of a package by window: nothing is decoded until it is asked for, and never more than was promised."""
 
-import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import rasterio
-import xarray as xr
 from dask.base import tokenize
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from processing.model.errors import BadInput, Defect
-from processing.model.scene import PixelSource, Scene
+from processing.model.scene import PixelSource
 from processing.readers.raster_open import RasterFacts, hardened_env, hardened_open, raster_facts
 
 Index = tuple[slice | int, ...]
-CHUNK_PIXELS = 2048 * 2048
-"""Pixels of one band in one chunk: 8 MB a band of 16-bit counts."""
 
 __all__ = [
-    "LazyRaster", "PixelTile", "TiledSource", "chunk_shape", "hardened_env", "hardened_open", "open_pixels",
-    "open_source", "with_source",
+    "LazyRaster", "PixelTile", "TiledSource", "hardened_env", "hardened_open", "open_source",
 ]  # fmt: skip
 
 
@@ -214,22 +207,6 @@ def stacked_source(sources: Sequence[LazyRaster | TiledSource]) -> LazyRaster | 
     )
 
 
-def open_pixels(
-    tiles: Sequence[PixelTile],
-    *,
-    shape: tuple[int, int] | None = None,
-    bands: int | None = None,
-    bits: int | None = None,
-) -> xr.DataArray:
-    """Lazy pixels ``(band, line, sample)`` of what :func:`open_source` opens, in chunks of whole stored blocks."""
-    return lazy_pixels(open_source(tiles, shape=shape, bands=bands, bits=bits))
-
-
-def with_source(scene: Scene, source: LazyRaster | TiledSource) -> Scene:
-    """The scene with its pixels, by window and as a lazy array."""
-    return scene.but(source=source, pixels=lazy_pixels(source))
-
-
 def _grid(tiles: Sequence[PixelTile]) -> list[list[PixelTile]]:
     by_place = {(tile.row, tile.column): tile for tile in tiles}
     height = max((tile.row for tile in tiles), default=0)
@@ -283,27 +260,3 @@ def _raster(path: Path, facts: RasterFacts) -> LazyRaster:
         mtime_ns=state.st_mtime_ns,
         block=facts.block,
     )
-
-
-def lazy_pixels(source: LazyRaster | TiledSource) -> xr.DataArray:
-    """A source as a lazy array, dims ``band, line, sample``, in chunks of whole stored blocks with all bands."""
-    digest = hashlib.sha256(repr(source.__dask_tokenize__()).encode()).hexdigest()[:32]
-    lazy: da.Array = da.from_array(
-        source,
-        chunks=(source.shape[0], *chunk_shape(source.block, source.shape[1:])),
-        name=f"pixels-{digest}",
-        lock=False,
-        asarray=False,
-        fancy=False,
-        inline_array=True,
-        meta=np.empty((0, 0, 0), source.dtype),
-    )
-    return xr.DataArray(lazy, dims=("band", "line", "sample"))
-
-
-def chunk_shape(block: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
-    """Lines and samples of a chunk: whole stored blocks, about :data:`CHUNK_PIXELS` pixels, near square."""
-    side = math.isqrt(CHUNK_PIXELS)
-    samples = min(shape[1], max(1, side // block[1]) * block[1])
-    lines = min(shape[0], max(1, (CHUNK_PIXELS // max(samples, 1)) // block[0]) * block[0])
-    return lines, samples

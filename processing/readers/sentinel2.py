@@ -14,7 +14,7 @@ from processing.readers.dimap_xml import XmlNode, read_xml, safe_href
 from processing.readers.image_files import ImageFiles, missing_pixels, open_image
 from processing.readers.known_sensors import KnownSensor, build_band, known_sensor
 from processing.readers.package import PackageFiles
-from processing.readers.pixels import PixelTile, with_source
+from processing.readers.pixels import PixelTile
 
 _IMAGE = "General_Info/Product_Image_Characteristics"
 
@@ -125,7 +125,7 @@ def _scene(
         platform_facts=_facts(product, labels),
         warnings=("counts are reflectance, not radiance: rho = (DN + offset) / quantification",),
     )
-    return with_source(scene, open_image(sets, shape=shape)) if pixels and no_pixels is None else scene
+    return scene.but(source=open_image(sets, shape=shape)) if pixels and no_pixels is None else scene
 
 
 def _at_resolution(tile: XmlNode, tag: str, resolution: str) -> XmlNode:

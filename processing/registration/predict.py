@@ -64,7 +64,7 @@ class GreyScene:
         BadInput
             ``scene.no_pixels``.
         """
-        if scene.pixels is None and scene.source is None:
+        if scene.source is None:
             raise BadInput(f"scene '{scene.scene_id}' holds no pixels to match", kind="scene.no_pixels")
         names = scene.band_names
         visible = tuple(names.index(name) for name in _VISIBLE if name in names)
@@ -74,12 +74,8 @@ class GreyScene:
         """Counts ``(1, lines, samples)``; NaN where any band has no value."""
         # All bands at once: where a file holds them pixel by pixel, each would decode the others too.
         first, last = min(self.bands), max(self.bands) + 1
-        if self.scene.source is not None:
-            values = self.scene.source[slice(first, last), slice(*lines), slice(*samples)]
-        else:
-            assert self.scene.pixels is not None
-            cut = {"band": slice(first, last), "line": slice(*lines), "sample": slice(*samples)}
-            values = self.scene.pixels.isel(cut).to_numpy()
+        assert self.scene.source is not None
+        values = self.scene.source[slice(first, last), slice(*lines), slice(*samples)]
         values = values[[band - first for band in self.bands]]
         grey = values.astype(np.float32)
         if self.scene.nodata is not None:

@@ -2,10 +2,8 @@
 
 from datetime import UTC, datetime
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 from affine import Affine
 
 from processing.geometry.rpc import Rpc, fit_rpc
@@ -91,11 +89,9 @@ def scene_of_pixels(
     pixels: npt.NDArray[np.float32],
     model: SensorModel,
     *,
-    chunks: int = 128,
     saturated: int | None = None,
 ) -> Scene:
     """A scene of float pixels ``(band, line, sample)``, as calibration leaves one; saturated from a value on."""
-    lazy = da.from_array(pixels, chunks=(-1, chunks, chunks))
     return Scene(
         scene_id="small",
         mission="kazeosat-1",
@@ -110,7 +106,6 @@ def scene_of_pixels(
         model=model,
         nodata=None,
         quantity=Quantity.TOA_REFLECTANCE,
-        pixels=xr.DataArray(lazy, dims=("band", "line", "sample")),
         source=pixels,
         calibration=Calibration(gains=(1.0,) * len(pixels), offsets=(0.0,) * len(pixels), saturated=saturated),
     )

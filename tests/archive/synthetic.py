@@ -8,7 +8,7 @@ import xarray as xr
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from processing.model.image import OrthoImage
+from processing.model.image import Arrays, OrthoImage
 from processing.model.levels import Quantity
 from processing.model.lineage import InputRecord, Lineage
 from processing.model.product import Encoding, ProductDraft
@@ -53,8 +53,10 @@ def image(pixels, box, names, *, group="reflectance", chunks=(2500, 2500), quant
             )
             for name in names
         ),
-        pixels=xr.DataArray(da.from_array(pixels, chunks=(len(names), *chunks)), dims=("band", "y", "x")),
-        qa=xr.DataArray(da.from_array(qa.astype(np.uint16), chunks=chunks), dims=("y", "x")),
+        arrays=Arrays(
+            pixels=xr.DataArray(da.from_array(pixels, chunks=(len(names), *chunks)), dims=("band", "y", "x")),
+            qa=xr.DataArray(da.from_array(qa.astype(np.uint16), chunks=chunks), dims=("y", "x")),
+        ),
         quantity=quantity,
     )
 

@@ -10,7 +10,7 @@ from processing.archive.export import export_ortho
 from processing.archive.manifest import check_product
 from processing.archive.open import open_product
 from processing.model.errors import BadInput
-from processing.model.image import Counts
+from processing.model.image import Arrays, Counts
 from processing.model.levels import Quantity
 from processing.model.qa import Qa
 from tests.archive import synthetic
@@ -52,7 +52,7 @@ def test_counts_keep_their_type_and_a_true_zero(tmp_path, name, delivered, nodat
     pixels[:, 150, 200] = 0.0
     image = replace(
         image,
-        pixels=image.pixels.copy(data=da.from_array(pixels, chunks=(2, 130, 170))),
+        arrays=Arrays(pixels=image.pixels.copy(data=da.from_array(pixels, chunks=(2, 130, 170))), qa=image.qa),
         counts=Counts(dtype=delivered, nodata=nodata),
     )
     told = export_ortho([image], tmp_path / name)
@@ -120,14 +120,7 @@ def test_an_earlier_result_is_replaced_only_by_a_whole_one(tmp_path, name):
     )
     _, other = lazy(Quantity.DN, factor=3000)
     with pytest.raises(ZeroDivisionError):
-        export_ortho(
-            [
-                type(image)(
-                    **{f: getattr(image, f) for f in ("group", "geobox", "bands", "qa", "quantity")}, pixels=broken
-                )
-            ],
-            tmp_path / name,
-        )
+        export_ortho([replace(image, arrays=Arrays(pixels=broken, qa=image.qa))], tmp_path / name)
     assert content() == before
     export_ortho([other], tmp_path / name)
     assert content() != before

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import namedtuple
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dask
@@ -18,6 +18,7 @@ from processing.archive.open import open_product
 from processing.archive.write import publish_product
 from processing.archive.write import published as published_product
 from processing.model.errors import BadInput, Conflict, Defect, Retryable
+from processing.model.image import Arrays
 from processing.model.product import Product
 from tests.archive import synthetic
 from tests.archive.publisher import STAGES, scene
@@ -70,12 +71,8 @@ def killed_by_touch():
     def refuse(block):
         raise AssertionError("computed again")
 
-    return type(image)(
-        **{field: getattr(image, field) for field in ("group", "geobox", "bands", "qa", "quantity")},
-        pixels=image.pixels.copy(
-            data=image.pixels.data.map_blocks(refuse, dtype=np.float32, meta=np.empty((0, 0, 0), np.float32))
-        ),
-    )
+    refusing = image.pixels.data.map_blocks(refuse, dtype=np.float32, meta=np.empty((0, 0, 0), np.float32))
+    return replace(image, arrays=Arrays(pixels=image.pixels.copy(data=refusing), qa=image.qa))
 
 
 def test_publishing_again_computes_nothing(tmp_path, killed_by_touch):

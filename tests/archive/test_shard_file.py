@@ -21,7 +21,7 @@ def array_of(store, shape, dtype, chunk, shard, fill):
         chunks=chunk,
         shards=shard,
         serializer=BytesCodec(),
-        compressors=(BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()),
+        compressors=(BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", blocksize=1 << 20), Crc32cCodec()),
         fill_value=fill,
         config={"write_empty_chunks": True, "read_missing_chunks": False},
     )

@@ -13,8 +13,9 @@ from rasterio.enums import Resampling
 
 from configs.schema import SensorConfig
 from processing.model.errors import BadInput
+from processing.model.lazy import counts_array
 from processing.readers.find import open_delivery
-from processing.readers.pixels import PixelTile, hardened_open, open_pixels
+from processing.readers.pixels import PixelTile, hardened_open, open_source
 from processing.readers.raster_header import raster_header
 from processing.readers.raster_open import raster_facts
 from processing.testing.minimal import MinimalPackage
@@ -217,7 +218,7 @@ def test_refused_before_decoding(tmp_path: Path, make: Callable[[Path], Path], k
     path = make(tmp_path / f"IMG{suffix}").resolve()
     start = time.perf_counter()
     with pytest.raises(BadInput) as refusal:
-        open_pixels([PixelTile(path=path)])
+        open_source([PixelTile(path=path)])
     assert refusal.value.kind in kinds
     assert time.perf_counter() - start < 1
 
@@ -279,7 +280,7 @@ def test_sidecars_are_neither_read_nor_called(tmp_path: Path, listener) -> None:
             assert [Path(name).name for name in dataset.files] == ["IMG.TIF"]
             decimated = dataset.read(1, out_shape=(20, 25), resampling=Resampling.nearest)
         assert not (decimated == 99).any()
-        whole = open_pixels([PixelTile(path=image)]).compute().values
+        whole = counts_array(open_source([PixelTile(path=image)])).compute().values
         np.testing.assert_array_equal(whole[0], np.arange(1, 2001).reshape(40, 50))
     assert listener.calls == []
 
@@ -309,7 +310,7 @@ def test_twelve_bits_are_unpacked(tmp_path: Path) -> None:
     with rasterio.open(path, "w", driver="GTiff", count=1, height=33, width=47, dtype="uint16", NBITS=12) as dataset:
         dataset.write(counts)
     assert raster_header(path).bits == 12
-    np.testing.assert_array_equal(open_pixels([PixelTile(path=path)], bits=12).compute().values, counts)
+    np.testing.assert_array_equal(counts_array(open_source([PixelTile(path=path)], bits=12)).compute().values, counts)
 
 
 def test_data_damaged_inside_is_an_error_when_computed(tmp_path: Path) -> None:
@@ -322,7 +323,7 @@ def test_data_damaged_inside_is_an_error_when_computed(tmp_path: Path) -> None:
         offset = int(dataset.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", 1))
     data[offset : offset + 40] = b"\xaa" * 40
     path.write_bytes(data)
-    lazy = open_pixels([PixelTile(path=path)])
+    lazy = counts_array(open_source([PixelTile(path=path)]))
     with pytest.raises(BadInput) as refusal:
         lazy.compute(scheduler="synchronous")
     assert refusal.value.kind == "truncated"
@@ -331,7 +332,7 @@ def test_data_damaged_inside_is_an_error_when_computed(tmp_path: Path) -> None:
 def test_a_file_that_changes_is_noticed(tmp_path: Path) -> None:
     """E07: a transfer that is still under way."""
     path = _plain(tmp_path / "IMG.TIF")
-    lazy = open_pixels([PixelTile(path=path)])
+    lazy = counts_array(open_source([PixelTile(path=path)]))
     with path.open("ab") as file:
         file.write(b"more")
     with pytest.raises(BadInput) as refusal:

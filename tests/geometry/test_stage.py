@@ -117,7 +117,7 @@ def test_what_cannot_be_done_is_refused() -> None:
     with pytest.raises(Defect, match="another scene"):
         orthorectify(scene.but(shape=(3, 4)), TERRAIN, plan)
     with pytest.raises(BadInput, match="no pixels"):
-        orthorectify(scene.but(pixels=None, no_pixels="stripped"), TERRAIN, plan)
+        orthorectify(scene.but(source=None, no_pixels="stripped"), TERRAIN, plan)
     with pytest.raises(BadInput, match="unknown resampling"):
         orthorectify(scene, TERRAIN, plan, resampling="sinc")
     with pytest.raises(BadInput, match="no sensor model"):

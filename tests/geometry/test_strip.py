@@ -40,7 +40,6 @@ def _scene(model: SensorModel = RPC, shape: tuple[int, int] = SHAPE, **changes: 
         calibration=None,
         quantity=Quantity.DN,
         nodata=0,
-        pixels=scene.pixels.astype(np.uint16),
         **changes,
     )
 

@@ -71,7 +71,7 @@ def looked_up(model: SensorModel, terrain: Terrain, resampling: str = "cubic") -
     """Line and sample that the engine looked up for every output pixel, ``(2, rows, cols)``."""
     # Counted from the middle, float32 holds twice as fine a position.
     pixels = coordinate_pixels((SIZE, SIZE)) - np.float32(SIZE / 2)
-    scene = scene_of_pixels(pixels, model, chunks=512)
+    scene = scene_of_pixels(pixels, model)
     plan = plan_ortho(scene, terrain, resolution_m=6.5, snap="pixel", shard_px=700)
     image = orthorectify(scene, terrain, plan, resampling=resampling)
     return image.pixels.data.compute().astype(np.float64) + SIZE / 2, plan.geobox

@@ -4,13 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import dask
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import pytest
 import xarray as xr
 
 from configs.schema import RadianceRule
+from processing.model import lazy
 from processing.model.errors import BadInput, Defect
 from processing.model.levels import Level, Quantity
 from processing.model.scene import Angles, Band, BandCalibration, Scene
@@ -37,7 +37,7 @@ class Plane:
         return "plane"
 
 
-def scene_of(dn: npt.NDArray[np.uint16], *, chunks: int = 64, rule: RadianceRule = RadianceRule.DIVIDE) -> Scene:
+def scene_of(dn: npt.NDArray[np.uint16], *, rule: RadianceRule = RadianceRule.DIVIDE) -> Scene:
     calibration = BandCalibration(rule=rule, gain=5.975, bias=1.5, esun=1982.67, esun_source="file")
     return Scene(
         scene_id="made-up",
@@ -56,9 +56,7 @@ def scene_of(dn: npt.NDArray[np.uint16], *, chunks: int = 64, rule: RadianceRule
         model=Plane(),
         nodata=0,
         saturated=4095,
-        pixels=xr.DataArray(
-            da.from_array(dn, chunks=(1, chunks, chunks), name=f"dn-{chunks}"), dims=("band", "line", "sample")
-        ),
+        source=dn,
     )
 
 
@@ -110,15 +108,18 @@ def test_radiance_and_counts(dn: npt.NDArray[np.uint16]) -> None:
     np.testing.assert_array_equal(counts, np.where(dn == 0, np.nan, dn))
 
 
-def test_values_and_names_do_not_depend_on_chunks_or_the_run(dn: npt.NDArray[np.uint16]) -> None:
-    small, large = calibrate(scene_of(dn, chunks=17)), calibrate(scene_of(dn, chunks=1000))
-    assert computed(small.pixels).tobytes() == computed(large.pixels).tobytes()
-    again = calibrate(scene_of(dn, chunks=17))
-    assert small.pixels is not None
-    assert again.pixels is not None
-    assert small.pixels.data.name == again.pixels.data.name
-    assert large.pixels is not None
-    assert small.pixels.data.name != large.pixels.data.name
+def test_values_and_names_do_not_depend_on_chunks_or_the_run(
+    dn: npt.NDArray[np.uint16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, again = calibrate(scene_of(dn)).pixels, calibrate(scene_of(dn)).pixels
+    monkeypatch.setattr(lazy, "CHUNK_PIXELS", 17 * 17)
+    small = calibrate(scene_of(dn)).pixels
+    assert small is not None
+    assert large is not None
+    assert again is not None
+    assert (large.data.npartitions, small.data.npartitions) == (1, 6 * 8)
+    assert computed(small).tobytes() == computed(large).tobytes()
+    assert large.data.name == again.data.name
 
 
 def test_a_doubtful_sun_is_said(dn: npt.NDArray[np.uint16]) -> None:
@@ -165,7 +166,7 @@ def test_nonsense_in_the_calibration_is_refused(
         ({"angles": Angles(sun_zenith_deg=90.0)}, "radiometry.night"),
         ({"acquired": datetime(2018, 4, 29, 19, tzinfo=UTC)}, "radiometry.night"),
         ({"model": None, "angles": Angles()}, "radiometry.no_sun"),
-        ({"pixels": None, "no_pixels": "stripped"}, "scene.no_pixels"),
+        ({"source": None, "no_pixels": "stripped"}, "scene.no_pixels"),
     ],
 )
 def test_a_scene_without_light_or_pixels_is_refused(

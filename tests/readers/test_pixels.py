@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processing.model.errors import BadInput
-from processing.readers.pixels import CHUNK_PIXELS, PixelTile, chunk_shape, open_pixels
+from processing.model.lazy import CHUNK_PIXELS, chunk_shape, counts_array
+from processing.readers.pixels import PixelTile, open_source
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
 def test_any_window_is_numpys(image: tuple[Path, np.ndarray], data: st.DataObject) -> None:
     path, counts = image
     index = tuple(data.draw(st.one_of(st.slices(size), st.integers(-size, size - 1))) for size in counts.shape)
-    lazy = open_pixels([PixelTile(path=path)]).data
+    lazy = counts_array(open_source([PixelTile(path=path)])).data
     np.testing.assert_array_equal(lazy[index].compute(scheduler="synchronous"), counts[index])
 
 
@@ -60,27 +61,28 @@ def test_chunks_are_whole_blocks(block: tuple[int, int], shape: tuple[int, int])
 def test_graph_is_named_alike_in_every_process(image: tuple[Path, np.ndarray]) -> None:
     path, _ = image
     code = (
-        "import sys; from pathlib import Path; from processing.readers.pixels import PixelTile, open_pixels;"
-        "print(open_pixels([PixelTile(path=Path(sys.argv[1]))]).data.name)"
+        "import sys; from pathlib import Path; from processing.readers.pixels import PixelTile, open_source;"
+        "from processing.model.lazy import counts_array;"
+        "print(counts_array(open_source([PixelTile(path=Path(sys.argv[1]))])).data.name)"
     )
     other = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, str(path)], capture_output=True, text=True, check=True
     )
-    assert other.stdout.strip() == open_pixels([PixelTile(path=path)]).data.name
+    assert other.stdout.strip() == counts_array(open_source([PixelTile(path=path)])).data.name
 
 
 def test_a_task_is_small(image: tuple[Path, np.ndarray]) -> None:
-    lazy = open_pixels([PixelTile(path=image[0])]).data
+    lazy = counts_array(open_source([PixelTile(path=image[0])])).data
     assert isinstance(lazy, da.Array)
     assert len(pickle.dumps(lazy)) < 5000
 
 
 def test_declared_figures_must_be_the_files(image: tuple[Path, np.ndarray]) -> None:
     tile = [PixelTile(path=image[0])]
-    assert open_pixels(tile, shape=(61, 83), bands=3, bits=12).shape == (3, 61, 83)
+    assert open_source(tile, shape=(61, 83), bands=3, bits=12).shape == (3, 61, 83)
     for declared, kind in (({"shape": (61, 84)}, "raster.shape"), ({"bands": 4}, "bands"), ({"bits": 17}, "dtype")):
         with pytest.raises(BadInput) as refusal:
-            open_pixels(tile, **declared)  # type: ignore[arg-type]
+            open_source(tile, **declared)  # type: ignore[arg-type]
         assert refusal.value.kind == kind
 
 
@@ -90,8 +92,8 @@ def test_tiles_must_fit(tmp_path: Path, image: tuple[Path, np.ndarray]) -> None:
         dataset.write(np.ones((3, 60, 83), dtype="uint16"))
     tiles = [PixelTile(path=image[0], row=1, column=1), PixelTile(path=odd, row=1, column=2)]
     with pytest.raises(BadInput) as refusal:
-        open_pixels(tiles)
+        open_source(tiles)
     assert refusal.value.kind == "raster.tiles"
     # One above the other they do fit: only their common width matters then.
     stacked = [PixelTile(path=image[0], row=1, column=1), PixelTile(path=odd, row=2, column=1)]
-    assert open_pixels(stacked).shape == (3, 121, 83)
+    assert open_source(stacked).shape == (3, 121, 83)

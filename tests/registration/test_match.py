@@ -84,7 +84,7 @@ def taken() -> tuple[Scene, Terrain, Drawn]:
     image = photographed(world, model, relief)
     # Another day's light: brightness turned and bent.
     other = (2000.0 * np.exp(-image / 150.0))[None].astype(np.float32)
-    return scene_of_pixels(other, model, chunks=256), relief, world
+    return scene_of_pixels(other, model), relief, world
 
 
 def coarser(world: Drawn, factor: int) -> Drawn:
