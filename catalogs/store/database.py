@@ -4,11 +4,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from catalogs.store import functions, schema
-from processing.model.errors import BadInput, Defect, Retryable
+from catalogs.store.faults import PlainConnection, explained
+from processing.model.errors import BadInput, Defect, QyranError, Retryable
 
 _BUSY_S = 60.0
 _STEPS = 10_000
@@ -17,7 +18,9 @@ _STEPS = 10_000
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection on which an acknowledged write survives a power cut, and which waits for other writers."""
-    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False, factory=PlainConnection
+    )
     connection.execute("PRAGMA foreign_keys = ON")
     # FULL, not the NORMAL that WAL tempts to: with NORMAL, half of the acknowledged rows were lost in a power cut.
     connection.execute("PRAGMA synchronous = FULL")
@@ -32,19 +35,21 @@ def create(path: Path) -> None:
     Raises
     ------
     Defect
-        ``catalogue.version`` if a newer Qyran made it; ``catalogue.file`` if it is no catalogue.
+        ``catalogue.version`` if a newer Qyran made it; ``catalogue.file`` if it is no catalogue,
+        ``catalogue.corrupt`` if it is a damaged one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     try:
         with closing(connect(path)) as connection:
             _use_wal(connection)
             _create_tables(connection)
             found = schema.version(connection)
         _sync_folder(path.parent)
-    except sqlite3.OperationalError:
+    except sqlite3.Error as error:
+        raise explained(error) or error from error
+    except QyranError as error:
+        error.where = error.where or str(path)
         raise
-    except sqlite3.DatabaseError as error:
-        raise Defect(f"not a catalogue: {error}", kind="catalogue.file", where=str(path)) from error
     if found is None or found > schema.VERSION:
         raise Defect(
             f"the catalogue has schema {found}, and this Qyran knows up to {schema.VERSION}",
@@ -70,22 +75,18 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     Raises
     ------
     Retryable
-        ``catalogue.busy`` if other writers held the database for a minute; ``disk.full`` if it cannot grow.
+        ``catalogue.busy`` if other writers held the database for a minute; ``disk.full`` if it cannot grow;
+        ``disk.failed`` if the disk did not take it. Then nothing of it is there.
     """
+    connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-        except BaseException:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        # A commit that failed is never tried again: what the disk did not confirm is written anew, in another one.
+        with suppress(sqlite3.Error, QyranError):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise Retryable("the catalogue is busy", kind="catalogue.busy", remedy="Run it again.") from error
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
-            raise Retryable("the disk is full", kind="disk.full", remedy="Make room, then run it again.") from error
         raise
 
 
@@ -134,10 +135,18 @@ def _use_wal(connection: sqlite3.Connection) -> None:
     while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except Retryable as error:
+            if error.kind != "catalogue.busy" or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder and its parents, each entry durable: a database is as safe as the names that lead to it."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:
