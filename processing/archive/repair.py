@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from processing.archive import durable
 from processing.archive.disk_faults import disk_faults
 from processing.archive.layout import CHECKSUMS, MANIFEST, PRODUCT_RECORD, ProductPaths
-from processing.archive.manifest import ObjectRecord, check_objects, parse_manifest
+from processing.archive.manifest import ObjectRecord, check_objects, parse_manifest, resembles
 from processing.archive.objects import Place
 from processing.archive.remote_check import fetch_object
 from processing.archive.remote_layout import RemotePaths
@@ -216,12 +216,14 @@ class _Mender:
         return product, content, ""
 
     def _witnesses(self, product: Product, content: bytes) -> Iterator[tuple[str, bool]]:
+        """What is left here, and whether it agrees. Each may be damaged itself: a manifest that does not agree is."""
         checksums = read_documents(self._unit).checksums or {}
         if PRODUCT_RECORD in checksums:
-            yield CHECKSUMS, checksums[PRODUCT_RECORD] == hashlib.sha256(content).hexdigest()
+            stated, found = checksums[PRODUCT_RECORD], hashlib.sha256(content).hexdigest()
+            yield CHECKSUMS, stated == found or resembles(stated, found)
         manifest = _content(self._unit.home / product.archive_href / MANIFEST)
-        if manifest is not None:
-            yield MANIFEST, hashlib.sha256(manifest).hexdigest() == product.manifest_sha256
+        if manifest is not None and hashlib.sha256(manifest).hexdigest() == product.manifest_sha256:
+            yield MANIFEST, True
         if self._item is not None and self._item["properties"].get("version") == product.revision:
             said = {key: asset.get("file:checksum") for key, asset in self._item["assets"].items()}
             meant = {file.key: f"{MULTIHASH_SHA256}{file.sha256}" for file in product.files if file.key != "zarr"}
