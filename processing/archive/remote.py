@@ -205,8 +205,11 @@ def _send(room: Room, parts: Sequence[Part], before: dict[str, int], progress: P
 def _require_complete(room: Room, paths: RemotePaths, parts: Sequence[Part]) -> None:
     """Compare what lies there with the plan, key by key and size by size."""
     wanted = {part.record.key: part.record.size for part in parts}
-    found = room.sizes(paths.store) | room.sizes(paths.files)
-    found.pop(paths.manifest, None)
+    for _ in range(2):  # a listing carries no checksum: one that contradicts us is asked for again
+        found = room.sizes(paths.store) | room.sizes(paths.files)
+        found.pop(paths.manifest, None)
+        if found == wanted:
+            return
     if missing := sorted(key for key, size in wanted.items() if found.get(key) != size):
         raise Retryable(
             f"{len(missing)} objects are gone again after they were sent, {missing[0]} among them",
@@ -214,13 +217,12 @@ def _require_complete(room: Room, paths: RemotePaths, parts: Sequence[Part]) -> 
             where=str(room.place),
             remedy="See whether something removes objects there, such as a life-cycle rule; then run it again.",
         )
-    if foreign := sorted(found.keys() - wanted.keys()):
-        raise Conflict(
-            f"objects lie among the product's that do not belong to it, such as {foreign[0]}",
-            kind="revision.foreign",
-            where=str(room.place),
-            remedy="Move them away, and find out who put them there.",
-        )
+    raise Conflict(
+        f"objects lie among the product's that do not belong to it: {sorted(found.keys() - wanted.keys())[:3]}",
+        kind="revision.foreign",
+        where=str(room.place),
+        remedy="Move them away, and find out who put them there.",
+    )
 
 
 def _manifest(home: Path, product: Product) -> bytes:

@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
             content = _flipped(content)
         return self._answer(status, headers, content, cut=fault == "answer cut")
 
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _handle
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _handle  # noqa: N815 - the names are http.server's
 
     def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
         upstream = self.server.proxy.upstream

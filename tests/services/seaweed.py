@@ -25,6 +25,8 @@ _BINARY = Path(sys.executable).with_name("weed")
 _SERVICES = ("master", "volume", "filer", "s3")
 _START_S, _TRIES = 60, 3
 _PR_SET_PDEATHSIG = 1
+_FEW_VOLUMES = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+"""Every bucket has volumes of its own, seven by default: a few tests' buckets would use up all there are."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def _launch(folder: Path) -> tuple[S3Server, subprocess.Popen[bytes], list[Path]
     command = [
         str(_BINARY), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *options,
         "-master.telemetry=false",  # on by default: it would report to its makers
-        "-master.volumeSizeLimitMB=64", "-volume.max=100", "-volume.minFreeSpace=1",
+        "-master.volumeSizeLimitMB=64", "-volume.max=2000", "-volume.minFreeSpace=1",
         "-filer", f"-filer.localSocket={folder}/filer.sock",
         "-s3", f"-s3.config={accounts}", f"-s3.localSocket={folder}/s3.sock",
         "-s3.port.iceberg=0", "-s3.port.lance=0",  # fixed ports by default: two servers would collide
@@ -109,7 +111,7 @@ def _launch(folder: Path) -> tuple[S3Server, subprocess.Popen[bytes], list[Path]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            start_new_session=True, preexec_fn=_die_with_parent,
+            start_new_session=True, preexec_fn=_die_with_parent, env={**os.environ, **_FEW_VOLUMES},
         )  # fmt: skip
     sockets = [
         Path(f"/tmp/seaweedfs-{name}-grpc-{port}.sock") for name, port in zip(_SERVICES, ports[1::2], strict=True)
