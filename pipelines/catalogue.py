@@ -1,7 +1,7 @@
 """Products into the catalogue, and questions to it."""
 
 import json
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from configs.registry import Registry
 from configs.settings import Home
 from pipelines.outcomes import ItemLink
 from processing.archive import durable
+from processing.archive.disk_faults import disk_faults
 from processing.archive.layout import COLLECTION, ITEM, ProductPaths
+from processing.archive.recover import COLLECTION_LOCK
 from processing.archive.write import published
 from processing.model.errors import BadInput, Defect
 from processing.model.product import Product
@@ -23,23 +25,35 @@ def catalogue_product(product: Product, home: Home, registry: Registry) -> ItemL
     """Describe a product as a STAC item, validate it, keep it beside the product's files, and put it in the store.
 
     Earlier revisions of it, and items that derive from it, are brought up to date before. The row is written last: what
-    the catalogue names exists. Where another process has published a newer revision meanwhile, that one is catalogued.
+    the catalogue names exists, at the installation's second place too where it has one. Where another process has
+    published a newer revision meanwhile, that one is catalogued.
     """
     # Imported where it is used: a search need not wait for all that describes a product.
+    from pipelines.archive_place import describe_elsewhere, publish_elsewhere
     from pipelines.describe import describe_product, document, refresh_children, refresh_item
 
     mission, sensor = registry.missions[product.mission], registry.sensors[product.sensor]
     refresh_children(product, home, registry)
+    revision, place = product.revision, publish_elsewhere(product, home)
     paths = ProductPaths.of(home.path, product)
-    with durable.exclusive(paths.lock), closing(open_store(home.catalogue)) as store:
+    with disk_faults(paths.files), durable.exclusive(paths.lock), closing(open_store(home.catalogue)) as store:
         product = published(home.path, product.collection, product.id) or product
         item = describe_product(product, home, registry)
+        if place is not None and product.revision == revision:
+            item = describe_elsewhere(item, product, place)
         path = item_path(product, home)
         durable.write_file(path, document(item))
-        store.put_collection(to_collection(mission, sensor, registry.recipes[product.recipe]))
-        store.put_item(item)
-        collection = store.get_collection(product.collection)
-        durable.write_file(path.parent.parent / COLLECTION, document(collection or {}))
+        try:
+            store.put_collection(to_collection(mission, sensor, registry.recipes[product.recipe]))
+            store.put_item(item)
+        except BaseException:
+            # A product without its item's file is one that still has to be catalogued: so a restart finds it.
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
+        with durable.exclusive(home.staging / f"{product.collection}--{COLLECTION_LOCK}.lock"):
+            collection = store.get_collection(product.collection)
+            durable.write_file(path.parent.parent / COLLECTION, document(collection or {}))
     refresh_item(product, home)
     return ItemLink(collection=product.collection, id=product.id, href=str(path))
 
@@ -50,13 +64,19 @@ def item_path(product: Product, home: Home) -> Path:
 
 
 def is_catalogued(home: Home, product: Product) -> bool:
-    """Whether the catalogue holds the item of this very revision."""
+    """Whether the catalogue holds the item of this very revision, with its second place where there is one."""
+    from catalogs.alternate import has_alternates
+    from pipelines.archive_place import archive_place
+
     path = item_path(product, home)
     if not path.is_file() or not home.catalogue.is_dir():
         return False
     with closing(open_store(home.catalogue)) as store:
         found = store.get_item(product.collection, product.id)
-    return found is not None and found == json.loads(path.read_bytes())
+    if found is None or found != json.loads(path.read_bytes()):
+        return False
+    place = archive_place(home)
+    return place is None or has_alternates(found, str(place))
 
 
 def find_product(home: Home, reference: str) -> Product:
