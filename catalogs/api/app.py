@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI
 from stac_fastapi.api.app import StacApi
+from stac_fastapi.api.models import CollectionUri, EmptyRequest
+from stac_fastapi.api.routes import create_async_endpoint
 from stac_fastapi.extensions.aggregation import AggregationExtension
 from stac_fastapi.extensions.collection_search import CollectionSearchExtension
 from stac_fastapi.extensions.fields import FieldsConformanceClasses, FieldsExtension
@@ -141,10 +143,11 @@ def _add_stac(app: FastAPI, config: CatalogueConfig) -> None:
         exceptions={},
         middlewares=[],
         response_class=Json,
+        stac_version="1.1.0",
     )
     # Without its last slash too: it is the address that people are told.
-    landing = next(route for route in api.router.routes if getattr(route, "path", "") == links.STAC + "/")
-    app.add_api_route(links.STAC, landing.endpoint, methods=["GET"], include_in_schema=False, response_class=Json)
+    landing = create_async_endpoint(api.client.landing_page, EmptyRequest)
+    app.add_api_route(links.STAC, landing, methods=["GET"], include_in_schema=False, response_class=Json)
 
 
 def _extensions() -> list[ApiExtension]:
@@ -165,10 +168,8 @@ def _extensions() -> list[ApiExtension]:
         FreeTextExtension(
             conformance_classes=[FreeTextConformanceClasses.SEARCH, FreeTextConformanceClasses.ITEMS]
         ),
-        AggregationExtension(client=figures.Figures()),
+        _Aggregation(client=figures.Figures()),
     ]  # fmt: skip
-    aggregation = search[-1]
-    aggregation.GET, aggregation.POST = AggregateGet, AggregateBody
     # pystac-client looks for the earlier version of Sort, which asks the same.
     search[1].conformance_classes.append(_SORT_1_0)
     among = CollectionSearchExtension(GET=CollectionsGet)
@@ -176,6 +177,27 @@ def _extensions() -> list[ApiExtension]:
         *among.conformance_classes, FreeTextConformanceClasses.COLLECTIONS, FieldsConformanceClasses.COLLECTIONS,
     ]  # fmt: skip
     return [*search, among, _Transactions()]
+
+
+class _Aggregation(AggregationExtension):
+    """The extension with parameters of ours, and every operation under a name of its own."""
+
+    def register(self, app: FastAPI) -> None:
+        """Add the routes."""
+        client: Any = self.client
+        router = APIRouter(prefix=links.STAC, tags=["Aggregation"], default_response_class=Json)
+        for place, path in ((CollectionUri, "/collections/{collection_id}"), (EmptyRequest, "")):
+            within = "of a collection" if path else "of all collections"
+            names = create_async_endpoint(client.get_aggregations, place)
+            router.add_api_route(f"{path}/aggregations", names, methods=["GET"], name=f"Aggregations {within}")
+            for method, model in (("GET", AggregateGet), ("POST", AggregateBody)):
+                router.add_api_route(
+                    f"{path}/aggregate",
+                    create_async_endpoint(client.aggregate, model),
+                    methods=[method],
+                    name=f"Aggregate {within} {method}",
+                )
+        app.include_router(router)
 
 
 class _Transactions(ApiExtension):

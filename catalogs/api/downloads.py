@@ -22,6 +22,7 @@ from processing.archive.manifest import ObjectRecord, read_manifest
 from processing.model.errors import Defect, Retryable
 
 router = APIRouter(tags=["Downloads"])
+_ROUTE = DOWNLOAD + "/{collection_id}/{item_id}/{asset_key}/{path:path}"
 _SHA256_MULTIHASH = "1220"
 _MAX_RANGES = 16
 _INLINE = ("image/webp", "image/png", "image/jpeg", "application/json", "application/geo+json", "text/plain")
@@ -39,9 +40,9 @@ class Found:
     size: int | None
 
 
-@router.api_route(
-    DOWNLOAD + "/{collection_id}/{item_id}/{asset_key}/{path:path}",
-    methods=["GET", "HEAD"],
+@router.head(_ROUTE, include_in_schema=False)
+@router.get(
+    _ROUTE,
     response_class=Response,
     responses={200: {"description": "The file"}, 206: {"description": "Parts of it"}, 304: {"description": "Unchanged"},
                404: {"description": "Not there"}, 416: {"description": "Ranges that it does not have"}},

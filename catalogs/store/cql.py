@@ -51,7 +51,7 @@ def parse_filter(expression: str | Mapping[str, Any]) -> Node:
     except (cql2.ParseError, cql2.ValidationError, ValueError, TypeError, RecursionError) as error:
         raise bad_filter("the filter is not CQL2", where=_excerpt(text)) from error
     _check(node)
-    return node
+    return _modern(node)
 
 
 def bad_filter(message: str, *, where: str | None = None) -> BadInput:
@@ -121,6 +121,18 @@ def _check(node: Node) -> None:
 
 def _is_name(name: str) -> bool:
     return _PLAIN_NAME.fullmatch(name.removeprefix("properties.")) is not None
+
+
+def _modern(node: Node) -> Node:
+    """BETWEEN as the standard has it; drafts wrapped its two limits in a list, and clients still do."""
+    if isinstance(node, list):
+        return [_modern(part) for part in node]
+    if not (isinstance(node, Mapping) and "op" in node):
+        return node
+    arguments = [_modern(part) for part in node.get("args", [])]
+    if str(node["op"]).lower() == "between" and len(arguments) == 2 and isinstance(arguments[1], list):
+        arguments = [arguments[0], *arguments[1]]
+    return {**node, "args": arguments}
 
 
 def _list_in(node: Mapping[str, Any]) -> Sequence[Any]:

