@@ -1,6 +1,7 @@
 """Items of all revisions of a product: the latest in its place, the earlier ones where their files went."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
@@ -29,6 +30,8 @@ def describe_product(product: Product, home: Home, registry: Registry) -> Item:
     """
     versions = product_versions(home, product)
     paths = ProductPaths.of(home.path, product)
+    # A revision that came back has its files in their place again, byte for byte.
+    shutil.rmtree(paths.superseded_files(product.revision), ignore_errors=True)
     chain = Chain(
         items=tuple(relative_href(version.item_path, home.path) for version in versions),
         history=relative_href(paths.revisions / HISTORY, home.path),

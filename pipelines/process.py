@@ -21,6 +21,7 @@ from pipelines.packages import Ingested, ingest_package, leave_workspace, quaran
 from pipelines.planning import keep_what_made, plan_scene
 from pipelines.products import derive_product
 from pipelines.requests import EVERY_RECIPE, ProductRequest, SceneRequest
+from pipelines.revisions import as_before
 from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
 from processing.archive.registration import MISREGISTERED
 from processing.archive.write import publish_product, published
@@ -146,7 +147,7 @@ def process(request: SceneRequest, ingested: Record) -> Record:
     archived = known is not None and known.lineage.digest == draft.lineage.digest
     try:
         if not archived:
-            publish_product(home.path, draft, planned.images, progress=report_progress)
+            publish_product(home.path, as_before(home, draft), planned.images, progress=report_progress)
     except Conflict as error:
         return stop_record(Stop.of(error, Outcome.REJECTED))
     except BadInput as error:

@@ -13,6 +13,7 @@ from pipelines.drafts import derived_draft, derived_id
 from pipelines.observe import report_progress
 from pipelines.outcomes import ItemLink, PackageOutcome, Stop
 from pipelines.requests import ProductRequest
+from pipelines.revisions import as_before
 from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
 from processing.archive.write import publish_product, published
 from processing.model.errors import BadInput
@@ -54,7 +55,7 @@ def derive_and_archive(request: ProductRequest) -> Record:
     draft = derived_draft(parent, image, recipe=recipe, mission=registry.missions[parent.mission])
     known = published(home.path, recipe.collection(parent.mission), derived_id(parent, recipe))
     if known is None or known.lineage.digest != draft.lineage.digest:
-        publish_product(home.path, draft, [image], progress=report_progress)
+        publish_product(home.path, as_before(home, draft), [image], progress=report_progress)
     keep_configs(home, draft.lineage, registry)
     return {"collection": draft.collection, "id": draft.id}
 

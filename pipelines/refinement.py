@@ -11,7 +11,7 @@ from processing.geometry.extent import Bounds, ground_bounds, ground_sampling_m,
 from processing.geometry.refine import GroundControlPoint, Refined, RefinementReport, refine_from_gcps
 from processing.geometry.terrain import Terrain
 from processing.model.errors import BadInput
-from processing.model.lineage import InputRecord, Lineage
+from processing.model.lineage import InputRecord
 from processing.model.product import Attachment
 from processing.model.scene import Scene
 from processing.model.sensor_model import SensorModel
@@ -37,9 +37,9 @@ class Refinement:
         return {
             "model": self.report.kind,
             "tie_points": self.report.points,
-            "shift_px": list(self.report.shift_px),
-            "rmse_px": self.report.rmse_px,
-            "ce90_m": self.report.ce90_m,
+            "shift_px": [_figure(value) for value in self.report.shift_px],
+            "rmse_px": _figure(self.report.rmse_px),
+            "ce90_m": None if self.report.ce90_m is None else _figure(self.report.ce90_m),
         }
 
     def accuracy(self) -> dict[str, float]:
@@ -64,9 +64,9 @@ class Refinement:
         return {
             **self.figures(),
             "rejected": self.report.rejected,
-            "ce90_px": self.report.ce90_px,
+            "ce90_px": None if self.report.ce90_px is None else _figure(self.report.ce90_px),
             "accuracy_m": self.accuracy(),
-            "criteria": self.report.criteria,
+            "criteria": {kind: _figure(value) for kind, value in self.report.criteria.items()},
             "correction": {"line": list(self.model.line), "sample": list(self.model.sample)},
             "references": [source.name for source in self.sources],
             "points": [
@@ -77,8 +77,8 @@ class Refinement:
                     "height": residual.point.height,
                     "line": residual.point.line,
                     "sample": residual.point.sample,
-                    "residual_line": residual.line,
-                    "residual_sample": residual.sample,
+                    "residual_line": _figure(residual.line),
+                    "residual_sample": _figure(residual.sample),
                     "used": residual.used,
                 }
                 for residual in self.report.residuals
@@ -205,6 +205,11 @@ class SceneRefinements:
         return tuple(files)
 
 
+def _figure(value: float) -> float:
+    """A figure of a report to a millionth: what linear algebra says beyond that is not the same on every processor."""
+    return round(value, 6)
+
+
 def _recordable(point: GroundControlPoint) -> GroundControlPoint:
     """A matched point to a millionth of a pixel and a hundredth of a millimetre, as it is recorded.
 
@@ -222,29 +227,6 @@ def _recordable(point: GroundControlPoint) -> GroundControlPoint:
 
 def _tie_point(point: GroundControlPoint) -> tuple[str, float, float, float, float, float]:
     return point.name, point.lon, point.lat, point.height, point.line, point.sample
-
-
-def refined_as_recorded(lineage: Lineage, scenes: Sequence[Scene], terrain: Terrain) -> SceneRefinements:
-    """The corrections that a lineage records, fitted again to the tie points it holds. No reference is needed.
-
-    Raises
-    ------
-    BadInput
-        As :func:`processing.geometry.refine.refine_from_gcps`, where today's fit refuses the points of then.
-    """
-    recorded: dict[str, Any] = lineage.parameters.get("refinement", {})
-    sources = lineage.inputs_of("reference")
-    found = {}
-    for scene in scenes:
-        if scene.group in recorded:
-            points = [
-                GroundControlPoint(name=name, lon=lon, lat=lat, height=height, line=line, sample=sample)
-                for name, lon, lat, height, line, sample in recorded[scene.group]["tie_points"]
-            ]
-            matched = {point.name.rpartition(" ")[0] for point in points}
-            each = refined_by_points(scene, points, terrain)
-            found[scene.group] = replace(each, sources=tuple(source for source in sources if source.name in matched))
-    return SceneRefinements(by_group=found, warnings=tuple(lineage.parameters.get("not_refined", ())))
 
 
 NOT_REFINED = "not refined"

@@ -14,7 +14,7 @@ from pipelines.derivation import derived_image
 from pipelines.drafts import derived_draft, scenes_bounds
 from pipelines.inputs import FILES, Lost, find_file, find_package, kept_content, refuse_lost
 from pipelines.planning import PlannedProduct, asked_delivery, geoid_places, plan_product
-from pipelines.refinement import refined_as_recorded
+from pipelines.recorded_refinement import refined_as_recorded
 from pipelines.requests import SceneRequest
 from pipelines.revisions import Version, recorded_version
 from processing.archive.layout import MANIFEST
@@ -97,7 +97,9 @@ def _scene_again(home: Home, product: Product, sources: Sources, scratch: Path) 
     assert isinstance(delivered, Path)
     registry = with_configs(load_registry(home.configs), configs)
     request = recorded_request(product, delivered)
-    opened = open_delivery(delivered, sensors=registry.sensors, workspace=scratch / "unpacked")
+    workspace = scratch / "unpacked"
+    workspace.mkdir()
+    opened = open_delivery(delivered, sensors=registry.sensors, workspace=workspace)
     delivery = asked_delivery(request, opened)
     paths = {
         role: _by_their_names(

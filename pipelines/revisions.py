@@ -7,7 +7,7 @@ from configs.settings import Home
 from processing.archive.compare import Places
 from processing.archive.layout import ITEM, PRODUCT_RECORD, ProductPaths
 from processing.archive.write import published
-from processing.model.product import Product
+from processing.model.product import Product, ProductDraft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +51,12 @@ def recorded_version(home: Home, name: str) -> Version | None:
     latest = published(home.path, collection, item_id)
     versions = () if latest is None else product_versions(home, latest)
     return next((version for version in versions if version.product.revision == revision), None)
+
+
+def as_before(home: Home, draft: ProductDraft) -> ProductDraft:
+    """A draft of a revision that was published before and superseded: when it comes back, it is the same bytes."""
+    paths = ProductPaths.of(home.path, draft)
+    record = paths.superseded_files(paths.revision) / PRODUCT_RECORD
+    if not record.is_file():
+        return draft
+    return draft.model_copy(update={"created": Product.model_validate_json(record.read_bytes()).created})
