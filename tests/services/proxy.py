@@ -33,12 +33,13 @@ type Plan = Callable[[int, str, str], str | None]
 
 
 class FaultProxy:
-    """A running proxy. ``plan`` may be changed at any time."""
+    """A running proxy. ``plan`` may be changed at any time; ``received`` counts bytes of answers."""
 
     def __init__(self, upstream: str, plan: Plan = lambda *_: None) -> None:
         self.upstream, self.plan, self.victim = urlsplit(upstream), plan, 0
         self.numbers = itertools.count()
         self.spoiled: list[tuple[int, str, str, str]] = []
+        self.received = 0
         self.over = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
@@ -50,7 +51,7 @@ class FaultProxy:
 
     def restart(self, plan: Plan) -> None:
         """Count from 0 again, by another plan."""
-        self.numbers, self.plan, self.spoiled = itertools.count(), plan, []
+        self.numbers, self.plan, self.spoiled, self.received = itertools.count(), plan, [], 0
 
     def close(self) -> None:
         self.over.set()
@@ -117,6 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "flipped" and body:
             body = _flipped(body)
         status, headers, content = self._ask(body)
+        proxy.received += len(content)
         if fault == "done, answer lost":
             return self._reset()
         if fault == "done, answer 500":
