@@ -23,9 +23,9 @@ SCHEMAS: Mapping[str, type[SensorConfig] | type[MissionConfig] | type[RecipeConf
 _TEXTS: Mapping[str, Any] = {
     "sensor": {"title": True, "deliveries": {"__all__": {"source"}}},
     "mission": set(MissionConfig.model_fields) - {"id", "code"},
-    "recipe": {"title", "description"},
+    "recipe": {"title", "description", "keep_superseded_days"},
 }
-"""What no byte of a product depends on: a corrected text makes no new version."""
+"""What no byte of a product depends on: a corrected text, or another rule of keeping, makes no new version."""
 
 
 def config_digest(role: str, config: Config) -> str:

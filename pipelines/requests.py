@@ -102,3 +102,36 @@ class ReprocessRequest(Request):
         if self.package and len(self.items) != 1:
             raise ValueError("a package belongs to one item: name that one")
         return self
+
+
+class MayGo(StrEnum):
+    """Kinds of things that may go by the rules of HOME/configs/keeping.yaml."""
+
+    STAGING = "staging"
+    TRASH = "trash"
+    LANDING = "landing"
+    QUARANTINE = "quarantine"
+    ORPHAN = "orphan"
+    SUPERSEDED = "superseded"
+    INPUTS = "inputs"
+
+
+class KeepRequest(Request):
+    """What one run of ``keep-archive`` is to do."""
+
+    share: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Part of all bytes to hash again in this run, 0 to 1, those first that have waited longest. Empty: "
+        "as HOME/configs/keeping.yaml says",
+    )
+    repair: bool = Field(
+        default=False,
+        description="Fetch what is lost or damaged from the second place, if it is whole there; describe again what "
+        "the catalogue does not say",
+    )
+    clean: list[MayGo] = Field(
+        default_factory=lambda: [MayGo.STAGING, MayGo.TRASH],
+        description="What to let go by the rules of HOME/configs/keeping.yaml",
+    )

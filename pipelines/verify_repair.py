@@ -46,12 +46,29 @@ def verify_and_repair(
         ``place.*`` or ``s3.*`` if the second location does not open.
     """
     since = time.time()
-    found = verify(home, deep=deep, anew=anew, report=report)
+    return repair_findings(home, verify(home, deep=deep, anew=anew, report=report), act=act, since=since, report=report)
+
+
+def repair_findings(
+    home: Home, found: VerifyReport, *, act: bool, since: float | None = None, report: Report | None = None
+) -> VerifyReport:
+    """Mend what a scrub found, and check it again.
+
+    Parameters
+    ----------
+    home, act, report
+        As :func:`verify_and_repair`.
+    found
+        What it found.
+    since
+        When it began, s since 1970: what it hashed and found sound is not hashed again.
+    """
     if found.ok:
         return found
     repairs = sorted(set(_mend(home, found, act=act)))
     if act and any(repair.outcome == "repaired" for repair in repairs):
-        found = verify(home, deep=deep, sound_since=since, report=report)
+        left = {repair.object for repair in repairs if repair.outcome == "not repaired"}
+        found = verify(home, deep=found.deep, sound_since=since, report=report).and_still(found, left)
     told = tuple({"object": each.object, "outcome": each.outcome, "detail": each.detail} for each in repairs)
     return found.model_copy(update={"repairs": told})
 

@@ -56,6 +56,18 @@ class VerifyReport(BaseModel):
     repairs: tuple[dict[str, str], ...] = ()
     """What ``--repair`` did, or would do, with each object: ``object``, ``outcome``, ``detail``."""
 
+    def and_still(self, earlier: "VerifyReport", objects: set[str]) -> "VerifyReport":
+        """Itself, with what an earlier report found of some objects, at which this one did not look so closely."""
+        known = {finding.object for finding in self.findings}
+        still = [each for each in earlier.findings if each.object in objects and each.object not in known]
+        lists: dict[str, Any] = {
+            name: tuple(sorted([*getattr(self, name), *(each.object for each in still if each.kind == kind)]))
+            for name, kind in (("missing", "missing"), ("corrupt", "corrupt"))
+        }
+        counts = Counter(self.counts) + Counter(each.kind for each in still)
+        findings = tuple(sorted([*self.findings, *still], key=lambda each: each.object))
+        return self.model_copy(update={**lists, "counts": dict(counts), "findings": findings, "ok": not counts})
+
 
 @dataclass(slots=True)
 class Tally:

@@ -4,9 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from configs.schema.values import Value
-
-Days = Annotated[float, Field(gt=0, le=36_500)]
+from configs.schema.values import Days, Value
 
 
 class Retention(Value):

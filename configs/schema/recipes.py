@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from configs.schema.values import BandName, Identifier, Value
+from configs.schema.values import BandName, Days, Identifier, Value
 
 Level = Literal["l1c", "l2a", "derived"]
 
@@ -48,6 +48,11 @@ class RecipeConfig(Value):
     outputs: tuple[OutputBand, ...] = Field(default=(), description="empty: the sensor's own bands")
     renders: dict[Identifier, RenderPreset] = Field(default_factory=dict)
     collection_suffix: Identifier
+    keep_superseded_days: Days | None = Field(
+        default=None,
+        description="earlier revisions may go so many days after a newer one took their place; left out: as "
+        "keeping.yaml says",
+    )
 
     @model_validator(mode="after")
     def _derived_states_its_parent(self) -> Self:

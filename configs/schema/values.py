@@ -10,6 +10,9 @@ Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_lengt
 BandName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
 """A band's name in arrays, assets and expressions."""
 
+Days = Annotated[float, Field(gt=0, le=36_500)]
+"""After how long something may happen."""
+
 
 class Value(BaseModel):
     """A configuration value: immutable; an unknown key is an error, never ignored."""

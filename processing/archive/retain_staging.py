@@ -35,11 +35,11 @@ def leftovers(staging: Path, *, now: float | None = None) -> Iterator[Leftover]:
     for path in _inside(staging):
         if path.name == UNPACKED:
             for unpacked in _inside(path):
-                age = _age(unpacked, moment)
+                age = max(0.0, moment - newest_change(unpacked))
                 yield Leftover(path=unpacked, age_s=age, busy=_process_lives(unpacked.name) and age < _LONGEST_RUN_S)
         elif path.name != TRASH:
             lock = path if path.suffix == ".lock" else path.with_name(f"{path.name}.lock")
-            yield Leftover(path=path, age_s=_age(path, moment), busy=is_held(lock))
+            yield Leftover(path=path, age_s=max(0.0, moment - newest_change(path)), busy=is_held(lock))
 
 
 def is_published_now(home: Path, collection: str, item_id: str) -> bool:
@@ -51,15 +51,15 @@ def _inside(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-def _age(path: Path, now: float) -> float:
-    """Seconds since the newest of a path and, if it is a folder, of what lies directly in it; none if it is gone."""
+def newest_change(path: Path) -> float:
+    """When a path or, if it is a folder, anything directly in it last changed, s since 1970; now if it is gone."""
     try:
         newest = path.lstat().st_mtime
         if path.is_dir() and not path.is_symlink():
             newest = max([newest, *(entry.stat(follow_symlinks=False).st_mtime for entry in os.scandir(path))])
     except FileNotFoundError:
-        return 0.0
-    return max(0.0, now - newest)
+        return time.time()
+    return newest
 
 
 def _process_lives(name: str) -> bool:

@@ -27,7 +27,23 @@ from pipelines.deployments import FLOWS, deployment_of, register
 
 hourly = Cron("0 * * * *", timezone="Asia/Almaty", slug="hourly", parameters={"request": {"package": "landing/x.zip"}})
 for _ in range(2):  # registering again must change nothing
-    register([deployment_of(flow, schedules=[hourly] if flow.name == "process-scene" else ()) for flow in FLOWS])
+    register([deployment_of(flow, schedules=[hourly] if flow.name == "process-scene" else None) for flow in FLOWS])
+"""
+
+
+KEEP = """
+import sys
+from pathlib import Path
+from configs.settings import Home
+from pipelines.keep import keep_archive
+from pipelines.requests import KeepRequest
+from tests.pipelines.archived import fill
+
+fill(Home.resolve(Path(sys.argv[1])))
+keep_archive(KeepRequest(home=sys.argv[1], share=1.0))
+next(Path(sys.argv[1]).glob("products/*/*/red.tif")).unlink()
+state = keep_archive(KeepRequest(home=sys.argv[1]), return_state=True)
+assert state.is_failed(), state
 """
 
 
@@ -92,7 +108,9 @@ def test_the_server_schedules_runs(server: dict[str, str]) -> None:
     subprocess.run([sys.executable, "-c", REGISTER], env=server, check=True, timeout=240)
 
     deployments = {found["name"]: found for found in _ask(server, "/deployments/filter", {})}
-    assert set(deployments) >= {"process-scene", "derive-product", "reprocess"}
+    assert set(deployments) >= {"process-scene", "derive-product", "reprocess", "keep-archive"}
+    nightly = deployments["keep-archive"]["schedules"]
+    assert [(schedule["slug"], schedule["schedule"]["cron"]) for schedule in nightly] == [("nightly", "30 2 * * *")]
     scene = deployments["process-scene"]
     assert scene["entrypoint"] == "pipelines.process.process_scene"
     assert [schedule["slug"] for schedule in scene["schedules"]] == ["hourly"]
@@ -111,6 +129,22 @@ def test_the_server_schedules_runs(server: dict[str, str]) -> None:
     times = sorted(run["expected_start_time"] for run in runs)
     assert all(":00:00" in moment for moment in times)
     assert len(set(times)) == len(times)
+
+
+def test_keep_archive_reports_to_the_server(server: dict[str, str], tmp_path: Path) -> None:
+    """What the nightly run found is there to be read: a table for each run, and a run that failed is seen to have."""
+    environment = server | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", KEEP, str(tmp_path / "home")], env=environment, check=True, timeout=240)
+    runs = _ask(server, "/flow_runs/filter", {"flows": {"name": {"any_": ["keep-archive"]}}, "sort": "START_TIME_ASC"})
+    ended = [run for run in runs if run["state_type"] != "SCHEDULED"]
+    assert [run["state_type"] for run in ended] == ["COMPLETED", "FAILED"]
+    assert "30 days 100 %" in ended[0]["state"]["message"]
+    tables = {run["id"]: "" for run in ended}
+    for artifact in _ask(server, "/artifacts/filter", {"artifacts": {"key": {"any_": ["archive-kept"]}}}):
+        tables[artifact["flow_run_id"]] = artifact["data"]
+    assert "| **hashed again in the last 30 days** | **100 %** |" in tables[ended[0]["id"]]
+    assert "in order" in tables[ended[0]["id"]]
+    assert "red.tif` | missing" in tables[ended[1]["id"]]
 
 
 def test_strangers_are_kept_out(server: dict[str, str]) -> None:
