@@ -19,7 +19,8 @@ _OURS = {
     "self", "root", "parent", "collection", "items", "item", "version-history", "latest-version",
     "predecessor-version", "successor-version",
 }  # fmt: skip
-_ITEM_FILE = re.compile(r"(?:\.\./)+([^/]+)/([^/]+)/item\.json")
+_ITEM_FILE = re.compile(r"(?:\.\./)+(?:products/)?([^/]+)/([^/]+)/item\.json")
+_EARLIER_FILE = re.compile(r"(?:\.\./)+archive/([^/]+)/\d{4}/\d\d/\d\d/([^/]+)/([0-9a-f]+)\.files/item\.json")
 
 type Link = dict[str, Any]
 
@@ -154,8 +155,14 @@ def _kept(document: dict[str, Any]) -> list[Link]:
 
 def _derived(request: Request, found: Link) -> Link:
     """Links between items go by their files' places: here by their addresses."""
-    other = _ITEM_FILE.fullmatch(str(found.get("href", "")))
-    return found if other is None else found | {"href": item_href(request, other[1], other[2]), "type": GEOJSON}
+    href = str(found.get("href", ""))
+    if other := _EARLIER_FILE.fullmatch(href):
+        there = f"{item_href(request, other[1], other[2])}/versions/{other[3]}"
+    elif other := _ITEM_FILE.fullmatch(href):
+        there = item_href(request, other[1], other[2])
+    else:
+        return found
+    return found | {"href": there, "type": GEOJSON}
 
 
 def _asset_href(request: Request, item: str, key: str, href: str) -> str:

@@ -129,6 +129,10 @@ def _absent(found: Item | None) -> None:
 
 def _item(document: Item, collection: str, item_id: str | None) -> Item:
     item = document | {"collection": document.get("collection", collection)}
+    stated = item.get("links", [])
+    if isinstance(stated, list) and not any(isinstance(one, dict) and one.get("rel") == "collection" for one in stated):
+        # STAC wants this link in every item of a collection; clients leave it to the server.
+        item["links"] = [*stated, links.link("collection", "../collection.json")]
     if item["collection"] != collection or (item_id is not None and item.get("id") != item_id):
         raise BadInput("the item's id or collection is not the one of the address", kind="request.invalid")
     _validated(validate_item, item)

@@ -280,7 +280,7 @@ def test_changes_are_for_operators(fresh):
             answer = anybody.request(method, path, json=body)
             assert answer.status_code == 401, (method, path)
             assert answer.headers["www-authenticate"] == "Bearer"
-        for token in ("wrong", "", "operators-only-for-test", "é"):
+        for token in ("wrong", "operators-only-for-test", "é", "operators-only-for-tests x"):
             header = {"Authorization": f"Bearer {token}".encode()}
             assert anybody.get("/stac/search", headers=header).status_code == 401
     assert len(list(fresh.store.items())) == 5
