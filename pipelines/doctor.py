@@ -15,9 +15,12 @@ from pydantic import BaseModel, ConfigDict
 from configs.load import ConfigError
 from configs.registry import load_registry
 from configs.settings import Home
+from pipelines.archive_place import archive_place
 from pipelines.software import lock_digest
+from processing.archive.objects import open_objects
 from processing.geometry.datum import undulation
 from processing.kernel_cache import choose_kernel_cache
+from processing.model.errors import BadInput
 from processing.readers.versions import gdal_version
 
 GDAL_FLOOR = (3, 12)
@@ -119,6 +122,7 @@ def _installation(home: Home) -> Iterator[Finding]:
         )
     except ConfigError as error:
         yield Finding(what="configuration", state="missing", found=str(error), remedy="Correct that file.")
+    yield _second_place(home)
     tiles = sum(1 for pattern in ("**/*.tif", "**/*.hgt") for _ in home.dem.glob(pattern)) if home.dem.is_dir() else 0
     yield Finding(
         what="DEM",
@@ -129,6 +133,22 @@ def _installation(home: Home) -> Iterator[Finding]:
     writable = os.access(home.path if exists else _existing_parent(home.path), os.W_OK)
     if not writable:
         yield Finding(what="HOME", state="missing", found="not writable", remedy="Choose another --home.")
+
+
+def _second_place(home: Home) -> Finding:
+    """Where products are published besides HOME, and whether there are keys for it; nobody is asked."""
+    try:
+        place = archive_place(home)
+        if place is not None:
+            open_objects(place)
+    except BadInput as error:
+        return Finding(what="second place", state="missing", found=error.message, remedy=error.remedy)
+    return Finding(
+        what="second place",
+        state="note" if place is None else "ok",
+        found="none" if place is None else str(place),
+        remedy="Products exist once. Name a bucket or folder in HOME/configs/archive.yaml." if place is None else None,
+    )
 
 
 def _existing_parent(path: Path) -> Path:

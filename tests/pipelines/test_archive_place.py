@@ -13,6 +13,7 @@ from configs.registry import load_registry
 from configs.settings import Home
 from pipelines.archive_place import archive_place
 from pipelines.catalogue import catalogue_product, is_catalogued, item_path
+from pipelines.doctor import examine
 from processing.archive.open import open_product
 from processing.archive.remote import published_remote
 from processing.archive.remote_check import check_remote
@@ -131,3 +132,17 @@ def test_a_wrong_setting_names_its_file(home):
     with pytest.raises(BadInput, match="did you mean 'endpoint'") as caught:
         archive_place(home)
     assert caught.value.kind == "place.config"
+
+
+def test_doctor_says_where_the_second_place_is_and_what_it_lacks(home, monkeypatch):
+    def said():
+        return next(finding for finding in examine(home.path) if finding.what == "second place")
+
+    assert (said().state, said().found) == ("note", "none")
+    home.configs.mkdir(parents=True)
+    (home.configs / "archive.yaml").write_text("url: s3://bucket/x\nendpoint: http://127.0.0.1:9\n")
+    assert said().state == "missing"
+    assert "AWS_ACCESS_KEY_ID" in said().remedy
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    assert (said().state, said().found) == ("ok", "s3://bucket/x")
