@@ -10,11 +10,11 @@ from prefect.schedules import Cron, Schedule
 from prefect.types.entrypoint import EntrypointType
 
 from pipelines.keep import keep_archive
+from pipelines.prefect_env import WORK_POOL
 from pipelines.process import process_scene
 from pipelines.products import derive_product
 from pipelines.reprocess import reprocess
 
-WORK_POOL = "qyran"
 TAGS = ("qyran",)
 
 FLOWS: tuple[Flow[Any, Any], ...] = (process_scene, derive_product, reprocess, keep_archive)

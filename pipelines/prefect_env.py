@@ -17,6 +17,8 @@ from processing.model.errors import Defect
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
 
+WORK_POOL = "qyran"
+"""Where deployments send their runs."""
 LOOPBACK = "127.0.0.1,localhost,::1"
 _PREPARED = "QYRAN_PREFECT_PREPARED"
 """Set in the environment of a process, and of its children, whose Prefect was told how to behave."""

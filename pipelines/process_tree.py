@@ -1,0 +1,160 @@
+"""Programs that belong together: started one after the other, ended together, and none left behind."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from processing.model.errors import Defect
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_LOG_BYTES = 20_000_000
+_GRACE_S = 20.0
+
+
+@dataclass(slots=True)
+class Program:
+    """One running program."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def last_words(self, characters: int = 1_500) -> str:
+        """The end of its log."""
+        try:
+            return self.log.read_bytes()[-characters:].decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+
+@dataclass(slots=True)
+class ProcessTree:
+    """The programs of one installation.
+
+    Each leads a group of its own, so that a terminal's Ctrl-C does not reach it past the one who ends all in order; the
+    system ends it when this process dies in whatever way; and its own orphans come to this process.
+    """
+
+    logs: Path
+    environment: Mapping[str, str]
+    programs: list[Program] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.logs.mkdir(parents=True, exist_ok=True)
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+    def start(self, name: str, command: Sequence[str]) -> Program:
+        """Start a program; what it says goes to ``<name>.log``."""
+        log = self.logs / f"{name}.log"
+        if log.is_file() and log.stat().st_size > _LOG_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        parent = os.getpid()
+
+        def prepare() -> None:
+            # Started in the background of a script it would inherit that Ctrl-C is ignored, and could not be ended.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            if os.getppid() != parent:
+                os._exit(1)
+
+        with log.open("ab") as stream:
+            process = subprocess.Popen(  # noqa: S603 - our own command
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=dict(self.environment),
+                cwd=self.logs,
+                start_new_session=True,
+                preexec_fn=prepare,  # noqa: PLW1509 - this process has one thread
+            )
+        program = Program(name, process, log)
+        self.programs.append(program)
+        return program
+
+    def check(self) -> None:
+        """See that all run.
+
+        Raises
+        ------
+        Defect
+            ``up.ended`` if one has ended by itself, with its last words.
+        """
+        for program in self.programs:
+            code = program.process.poll()
+            if code is not None:
+                raise Defect(
+                    f"{program.name} ended by itself ({code}): {program.last_words().strip()[-600:]}",
+                    kind="up.ended",
+                    where=str(program.log),
+                )
+
+    def finish(self, program: Program, seconds: float) -> None:
+        """Wait for a program that ends by itself.
+
+        Raises
+        ------
+        Defect
+            ``up.failed`` if it fails or takes too long.
+        """
+        try:
+            code: int | None = program.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+        if code != 0:
+            raise Defect(
+                f"{program.name} {'failed' if code else 'took too long'}: {program.last_words().strip()[-600:]}",
+                kind="up.failed",
+                where=str(program.log),
+            )
+        self.programs.remove(program)
+
+    def end(self) -> None:
+        """End all, the last started first, each with its group; then whoever they left behind."""
+        for program in reversed(self.programs):
+            _end(program.process)
+        self.programs.clear()
+        deadline = time.monotonic() + _GRACE_S
+        while orphans := _children():
+            sign = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
+            for orphan in orphans:
+                with suppress(ProcessLookupError):
+                    os.kill(orphan, sign)
+                with suppress(ChildProcessError):
+                    os.waitpid(orphan, os.WNOHANG)
+            time.sleep(0.1)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE_S)
+    # The leader first: it ends its own. Whoever of its group is left has not listened.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(_GRACE_S)
+
+
+def _children() -> list[int]:
+    """Children of this process, those that came to it from programs that have ended included."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, IndexError, ValueError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[1]) == os.getpid():
+                    found.append(int(entry.name))
+    return found
+
+
+def _prctl(option: int, value: int) -> None:
+    # Where the system has no such call the programs are ended all the same, if this process gets to do it.
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

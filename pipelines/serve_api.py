@@ -1,0 +1,42 @@
+"""The process that serves the catalogue: no Prefect in it, and no way to start a flow."""
+
+import sys
+from pathlib import Path
+
+
+def serve_api(home_path: Path, port: int) -> None:
+    """Serve an installation's catalogue on loopback until a signal ends it."""
+    import uvicorn
+
+    from catalogs import open_store
+    from catalogs.api.app import Serving, create_app
+    from configs.catalogue import load_catalogue_config
+    from configs.settings import Home
+    from pipelines.secret_files import operator_token
+
+    home = Home.resolve(home_path)
+    app = create_app(
+        Serving(
+            home=home.path,
+            store=open_store(home.catalogue),
+            authority=f"127.0.0.1:{port}",
+            config=load_catalogue_config(home.configs),
+            operator_token=operator_token(home),
+        )
+    )
+    # h11 refuses heads beyond 64 KiB. Whom a proxy speaks for is not believed: its address is all there is to go by.
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=port,
+        http="h11",
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    serve_api(Path(sys.argv[1]), int(sys.argv[2]))
