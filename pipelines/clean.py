@@ -9,16 +9,15 @@ from pydantic import BaseModel, ConfigDict
 
 from catalogs import open_store
 from catalogs.store.protocol import CatalogueStore, SearchRequest, SortKey
-from catalogs.versions import HISTORY, RELATIONS
+from catalogs.versions import RELATIONS
 from configs.keeping import load_keeping
 from configs.registry import Registry, load_registry
 from configs.settings import Home
 from pipelines.catalogue import catalogue_product
 from pipelines.recovery import recover_home
 from pipelines.verify import Report
-from pipelines.verify_catalogue import database_is_there
+from pipelines.verify_catalogue import CatalogueCheck, database_is_there
 from processing.archive.retain import Protected, Removal, Rules, let_go, removals, unused_inputs
-from processing.archive.scrub_walk import revisions_of, superseded
 from processing.archive.write import published
 from processing.model.errors import QyranError
 from processing.model.product import Product
@@ -76,7 +75,7 @@ def clean(home: Home, *, act: bool, only: frozenset[str] | None = None, report: 
         If the rules cannot be read.
     """
     registry, notes, done = load_registry(home.configs), list[str](), list[Removed]()
-    recovered = tuple(map(str, recover_home(home, registry))) if act else ()
+    recovered = _recovered(home, registry, notes) if act else ()
     rules = _rules(home, registry)
     with ExitStack() as stack:
         protected = _protected(home, stack, notes)
@@ -87,13 +86,13 @@ def clean(home: Home, *, act: bool, only: frozenset[str] | None = None, report: 
             if act:
                 try:
                     gone = let_go(home.path, removal, protected)
-                    if gone and removal.kind == "superseded":
-                        _forget_version(home, removal, registry)
                 except (QyranError, OSError) as error:
                     notes.append(f"{removal.paths[0].relative_to(home.path)} did not go: {error}")
             done.append(_told(home, removal, gone=gone))
             if report is not None:
                 report(len(done), 0, removal.kind)
+        if act and protected is not None:
+            _forget_versions(home, registry)
     return CleanReport(
         dry_run=not act,
         removals=tuple(done),
@@ -102,6 +101,14 @@ def clean(home: Home, *, act: bool, only: frozenset[str] | None = None, report: 
         recovered=recovered,
         notes=tuple(notes),
     )
+
+
+def _recovered(home: Home, registry: Registry, notes: list[str]) -> tuple[str, ...]:
+    try:
+        return tuple(map(str, recover_home(home, registry)))
+    except QyranError as error:
+        notes.append(f"interrupted work could not be finished: {error}")
+        return ()
 
 
 def _listed(home: Home, rules: Rules, protected: Protected | None) -> Iterator[Removal]:
@@ -170,15 +177,14 @@ def _hrefs(item: dict[str, Any]) -> Iterator[str]:
     return (entry["href"] for entry in entries if "://" not in entry["href"])
 
 
-def _forget_version(home: Home, removal: Removal, registry: Registry) -> None:
-    """Have what links a product's versions lead to those that are left."""
-    collection, _, item_id = removal.item.partition("/")
-    for place in revisions_of(home.path, collection, item_id):
-        if not any(superseded(place)):
-            (place.folder / HISTORY).unlink(missing_ok=True)
-    product = published(home.path, collection, item_id)
-    if product is not None:
-        catalogue_product(product, home, registry)
+def _forget_versions(home: Home, registry: Registry) -> None:
+    """Have what links products' versions lead to those that are left; also after a run that was killed before this."""
+    for finding in list(CatalogueCheck(home, None).histories()):
+        path = home.path / finding.object
+        path.unlink()
+        product = published(home.path, *finding.item.split("/"))
+        if product is not None:
+            catalogue_product(product, home, registry)
 
 
 def _told(home: Home, removal: Removal, *, gone: bool) -> Removed:
