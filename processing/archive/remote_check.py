@@ -151,7 +151,7 @@ def _settle(stream: BinaryIO) -> None:
     os.fsync(stream.fileno())
 
 
-def remove_unfinished(target: str | Path | Place, collection: str, *, older_than: timedelta) -> list[str]:
+def remove_unfinished(target: str | Path | Place, collection: str | None = None, *, older_than: timedelta) -> list[str]:
     """Remove what publications left at a place that were never finished.
 
     Parameters
@@ -159,7 +159,7 @@ def remove_unfinished(target: str | Path | Place, collection: str, *, older_than
     target
         The place.
     collection
-        Whose products to look through.
+        Whose products to look through; None: all.
     older_than
         Only what nothing was sent of for so long: longer than any publication takes, for one under way would lose
         what it has sent. A publication that is repeated goes on from it, and needs no removal.
@@ -171,15 +171,16 @@ def remove_unfinished(target: str | Path | Place, collection: str, *, older_than
     """
     room, removed = Room(Place.of(target)), []
     limit = datetime.now(UTC) - older_than
-    for item_id in room.folders(f"{_PRODUCTS}/{collection}"):
-        for revision in room.folders(f"{_PRODUCTS}/{collection}/{item_id}"):
-            prefix = f"{_PRODUCTS}/{collection}/{item_id}/{revision}"
-            keys = _unfinished(room, prefix, limit)
-            if keys:
-                # The intent goes last: were this cut short, the rest would still be found by it.
-                room.delete([key for key in keys if not key.endswith(f"/{PRODUCT_RECORD}")])
-                room.delete([f"{prefix}/{PRODUCT_RECORD}"])
-                removed.append(f"{collection}/{item_id}@{revision}")
+    for name in [collection] if collection else room.folders(_PRODUCTS):
+        for item_id in room.folders(f"{_PRODUCTS}/{name}"):
+            for revision in room.folders(f"{_PRODUCTS}/{name}/{item_id}"):
+                prefix = f"{_PRODUCTS}/{name}/{item_id}/{revision}"
+                keys = _unfinished(room, prefix, limit)
+                if keys:
+                    # The intent goes last: were this cut short, the rest would still be found by it.
+                    room.delete([key for key in keys if not key.endswith(f"/{PRODUCT_RECORD}")])
+                    room.delete([f"{prefix}/{PRODUCT_RECORD}"])
+                    removed.append(f"{name}/{item_id}@{revision}")
     return sorted(removed)
 
 

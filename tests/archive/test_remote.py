@@ -156,7 +156,7 @@ def test_every_object_that_is_lost_altered_or_foreign_is_named_and_put_right(mad
     publish_remote(home, product, place)
     room, paths = Room(place), RemotePaths.of(product)
     keys = sorted(room.sizes("archive") | room.sizes("products"))
-    for key in keys:
+    for number, key in enumerate(keys):
         if key == paths.latest:
             continue
         content, _ = room.read(key)
@@ -166,7 +166,7 @@ def test_every_object_that_is_lost_altered_or_foreign_is_named_and_put_right(mad
                 put(place, key, spoiled, claim=content)
             named = {fault.key for fault in check_remote(place, product, deep=deep)}
             assert named == {key}, (key, deep)
-        if key != paths.record:
+        if key == paths.manifest or (number % 4 == 0 and key != paths.record):
             # What a listing shows to be wrong is put right by publishing again.
             room.delete([key])
             assert publish_remote(home, product, place).outcome in ("repaired", "finished")
@@ -224,10 +224,10 @@ def test_what_was_never_finished_is_finished_or_removed(made, place):
 
     room.delete([paths.manifest])
     name = f"{product.collection}/{product.id}@{product.revision}"
-    assert remove_unfinished(place, product.collection, older_than=timedelta(seconds=-5)) == [name]
+    assert remove_unfinished(place, older_than=timedelta(seconds=-5)) == [name]
     assert set(room.sizes("archive") | room.sizes("products")) == {paths.latest}
     assert publish_remote(home, product, place).outcome == "published"
-    assert remove_unfinished(place, product.collection, older_than=timedelta(seconds=-5)) == []
+    assert remove_unfinished(place, older_than=timedelta(seconds=-5)) == []
     assert check_remote(place, product, deep=True) == []
 
 
