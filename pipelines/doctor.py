@@ -12,10 +12,12 @@ from typing import Literal
 import pyproj
 from pydantic import BaseModel, ConfigDict
 
+from catalogs.store.integrity import check_database
 from configs.load import ConfigError
 from configs.registry import load_registry
 from configs.settings import Home
 from pipelines.archive_place import archive_place
+from pipelines.recovery import left_behind
 from pipelines.software import lock_digest
 from processing.archive.objects import open_objects
 from processing.geometry.datum import undulation
@@ -130,6 +132,8 @@ def _installation(home: Home) -> Iterator[Finding]:
         found=f"{tiles} tiles in {home.dem}",
         remedy=None if tiles else "Put GeoTIFFs there (Copernicus GLO-30 names work), or give --dem to each command.",
     )
+    if exists:
+        yield _leftovers(home)
     writable = os.access(home.path if exists else _existing_parent(home.path), os.W_OK)
     if not writable:
         yield Finding(what="HOME", state="missing", found="not writable", remedy="Choose another --home.")
@@ -148,6 +152,22 @@ def _second_place(home: Home) -> Finding:
         state="note" if place is None else "ok",
         found="none" if place is None else str(place),
         remedy="Products exist once. Name a bucket or folder in HOME/configs/archive.yaml." if place is None else None,
+    )
+
+
+def _leftovers(home: Home) -> Finding:
+    """What interrupted runs left behind, and whether the catalogue's file is whole."""
+    damage = check_database(home.catalogue, deep=False)
+    if damage:
+        return Finding(
+            what="catalogue", state="missing", found=f"damaged: {damage[0]}", remedy="Run: qyran catalogue rebuild"
+        )
+    left = left_behind(home)
+    return Finding(
+        what="interrupted runs",
+        state="note" if left else "ok",
+        found=f"{len(left)} left something, such as {left[0]}" if left else "nothing left behind",
+        remedy="The next start settles it; or now: qyran recover" if left else None,
     )
 
 

@@ -1,16 +1,21 @@
 """After a crash: archive, catalogue and work folders brought back to a state in which nothing is half done."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from configs.registry import Registry
+from configs.registry import Registry, load_registry
 from configs.settings import Home
 from pipelines.catalogue import catalogue_product, is_catalogued
 from pipelines.packages import clear_workspaces
+from processing.archive.disk_faults import disk_faults
 from processing.archive.layout import ITEM, MANIFEST, PRODUCT_RECORD
 from processing.archive.recover import Leftover, interrupted, products_of, recover_archive
 from processing.archive.write import published
+from processing.model.errors import QyranError
 from processing.model.product import Product
+
+log = logging.getLogger(__name__)
 
 
 def recover_home(home: Home, registry: Registry, *, thorough: bool = False) -> tuple[Leftover, ...]:
@@ -34,23 +39,47 @@ def recover_home(home: Home, registry: Registry, *, thorough: bool = False) -> t
     Retryable
         ``disk.*``, ``catalogue.busy``.
     """
+    with disk_faults(home.path):
+        return tuple(_recovered(home, registry, thorough=thorough))
+
+
+def _recovered(home: Home, registry: Registry, *, thorough: bool) -> list[Leftover]:
     names = interrupted(home.path)
     found = [*clear_workspaces(home), *recover_archive(home.path)]
     pending = {(product.collection, product.id): product for name in names for product in products_of(home.path, name)}
     pending |= {(product.collection, product.id): product for product in _never_described(home)}
     if thorough:
-        pending |= {(product.collection, product.id): product for product in _all_products(home)}
+        pending |= {(product.collection, product.id): product for product in all_products(home)}
     for product in pending.values():
         if not is_catalogued(home, product):
             catalogue_product(product, home, registry)
             name = f"{product.collection}/{product.id}"
             found.append(Leftover(what=f"{name} was not in the catalogue", where=f"products/{name}", done="finished"))
-    return (*found, *(_nameless_stores(home) if thorough else ()))
+    return [*found, *(_nameless_stores(home) if thorough else ())]
 
 
-def left_behind(home: Home) -> int:
-    """How many things a restart would finish or clear away. Changes nothing."""
-    return len(interrupted(home.path)) + sum(1 for _ in _never_described(home))
+def recover_at_start(home: Home) -> tuple[Leftover, ...]:
+    """What every start of Qyran does first: recover, and tell the log what was found. It keeps no work from starting.
+
+    Returns
+    -------
+    leftovers
+        As :func:`recover_home`; none where recovery itself failed, which the log tells of.
+    """
+    try:
+        found = recover_home(home, load_registry(home.configs))
+    except (QyranError, OSError) as error:
+        log.warning("leftovers of an interrupted run could not be settled: %s", error)
+        return ()
+    for leftover in found:
+        log.warning("left by an interrupted run, now %s", leftover)
+    return found
+
+
+def left_behind(home: Home) -> tuple[str, ...]:
+    """What a restart would finish or clear away, by name. Changes nothing."""
+    products = (f"{product.collection}/{product.id}" for product in _never_described(home))
+    return (*interrupted(home.path), *products)
 
 
 def _never_described(home: Home) -> Iterator[Product]:
@@ -60,7 +89,8 @@ def _never_described(home: Home) -> Iterator[Product]:
             yield from _product_at(home, record)
 
 
-def _all_products(home: Home) -> Iterator[Product]:
+def all_products(home: Home) -> Iterator[Product]:
+    """Every published product in its latest revision, by collection and id."""
     for record in sorted(home.products.glob(f"*/*/{PRODUCT_RECORD}")):
         yield from _product_at(home, record)
 

@@ -75,6 +75,9 @@ def process_packages(requests: Sequence[SceneRequest], *, report: Report | None)
         report(0, 1, "starting Prefect")
     with server_starting():
         from pipelines.process import process_scene
+        from pipelines.recovery import recover_at_start
+
+        recover_at_start(Home.resolve(requests[0].home_path))
     with flows_in_this_process():
         for request in requests:
             yield _process(process_scene, request, report)

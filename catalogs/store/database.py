@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from catalogs.store import functions, schema
-from catalogs.store.faults import PlainConnection, explained
+from catalogs.store.faults import PlainConnection, explained, refused
 from processing.model.errors import BadInput, Defect, QyranError, Retryable
 
 _BUSY_S = 60.0
@@ -39,8 +39,8 @@ def create(path: Path) -> None:
         ``catalogue.version`` if a newer Qyran made it; ``catalogue.file`` if it is no catalogue,
         ``catalogue.corrupt`` if it is a damaged one.
     """
-    _make_folder(path.parent)
     try:
+        _make_folder(path.parent)
         with closing(connect(path)) as connection:
             _use_wal(connection)
             _create_tables(connection)
@@ -48,6 +48,8 @@ def create(path: Path) -> None:
         _sync_folder(path.parent)
     except sqlite3.Error as error:
         raise explained(error) or error from error
+    except OSError as error:
+        raise refused(error) from error
     except QyranError as error:
         error.where = error.where or str(path)
         raise

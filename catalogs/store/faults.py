@@ -1,5 +1,6 @@
 """What SQLite and the disk below it refuse, in plain words: by what can be done about it."""
 
+import errno
 import sqlite3
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,17 @@ def explained(error: sqlite3.Error) -> QyranError | None:
     if code == sqlite3.SQLITE_NOTADB:
         return Defect(f"not a catalogue: {error}", kind="catalogue.file", remedy=_REBUILD)
     return None
+
+
+def refused(error: OSError) -> QyranError:
+    """What the filesystem refused around the database."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return Retryable(
+        f"the catalogue's folder could not be written: {error.strerror}",
+        kind="disk.full" if full else "disk.failed",
+        where=error.filename,
+        remedy="Look at the room on the disk, its health (dmesg, smartctl) and its permissions, then run it again.",
+    )
 
 
 def _plainly[**P, T](method: Callable[P, T]) -> Callable[P, T]:

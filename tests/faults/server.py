@@ -1,7 +1,8 @@
 """A process that has imported everything, and forks one child for each trial: a trial costs what its work costs.
 
-Reads trials as JSON lines on its standard input, answers each with one line. ``python -m tests.faults.server FOLDER``;
-in FOLDER the homes are made, and removed again.
+Reads trials and orders as JSON lines on its standard input, answers each with one line. ``python -m
+tests.faults.server FOLDER``; in FOLDER the homes of trials are made, and removed again. An order is one step of work
+in a home of the asker's, undisturbed or with one fault.
 """
 
 import json
@@ -13,19 +14,21 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import rasterio.shutil
 
-from pipelines.recovery import recover_home
 from configs.settings import Home
+from pipelines import describe
+from pipelines.recovery import recover_home
 from processing.archive import write
 from processing.model.errors import QyranError
 from tests.faults import witness, work
-from tests.faults.syscalls import Fault, Supervisor, install_filter
+from tests.faults.syscalls import SYNCS, Fault, Supervisor, install_filter
 
 PATIENCE_S = 60
 SCENARIOS = ("new", "again")
@@ -38,11 +41,13 @@ class Verdict:
 
     trial: dict[str, Any]
     hits: list[str] = field(default_factory=list)
-    """The calls that were hit."""
+    """What went wrong, and the call and file that it hit."""
     outcomes: list[str] = field(default_factory=list)
     """How each run ended: ``done``, ``killed``, the kind of a refusal, or ``unexpected ...``."""
     changes: int = 0
     """How many changes the first run asked for."""
+    syncs: int = 0
+    """How many of them make things durable."""
     lost: list[str] = field(default_factory=list)
     """Acknowledged, and not there."""
     half: list[str] = field(default_factory=list)
@@ -61,6 +66,7 @@ class Server:
         self.registry = work.registry()
         self.drafts = {"earlier": work.draft(resampling="bilinear"), "asked": work.draft()}
         write._RESERVE_BYTES = 0
+        describe.validate_item = lambda item: None  # reads and writes nothing, and takes a quarter of a trial's time
         self.templates = {name: folder / f"template-{name}" for name in SCENARIOS}
         self.templates["new"].mkdir()
         self.known: dict[str, witness.Reference] = {}
@@ -81,10 +87,12 @@ class Server:
             shutil.copytree(self.templates[asked["scenario"]], home, symlinks=True)
             acknowledged = False
             for turn, fault in enumerate(asked["faults"]):
-                ended, watched = self._run(home, Fault(**fault, among=frozenset(asked["among"])), recover=turn > 0)
+                wanted = Fault(**fault | {"among": frozenset(fault["among"])})
+                ended, watched = self._run(home, wanted, recover=turn > 0)
                 verdict.outcomes.append(ended)
                 verdict.changes = verdict.changes or len(watched.calls)
-                verdict.hits += [" ".join(watched.injected)] if watched.injected else []
+                verdict.syncs = verdict.syncs or sum(name in SYNCS for name, _ in watched.calls)
+                verdict.hits += [f"{wanted.name} {' '.join(watched.injected)}"] if watched.injected else []
                 acknowledged |= ended == "done"
                 verdict.half += witness.faults_of(home, self.known, at_rest=False)
                 if acknowledged and not self._there(home):
@@ -96,11 +104,24 @@ class Server:
                 verdict.after.append(f"restart: {ended} {told}")
             else:
                 verdict.after += witness.faults_of(home, self.known, at_rest=True)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a trial that cannot be judged is told of as broken
             verdict.after.append(traceback.format_exc())
         finally:
             shutil.rmtree(home.parent, ignore_errors=True)
         return verdict
+
+    def obey(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Do one thing in a home: how it ended, what it said, and what was hit if a fault was asked for."""
+        home, fault = Path(order["home"]), order.get("fault")
+
+        def step() -> str:
+            return work.perform(home, order, self.registry)
+
+        if fault is None:
+            ended, said = _forked(step)
+            return {"ended": ended, "said": said.splitlines(), "hit": None}
+        ended, watched = self._watched(home, Fault(**fault | {"among": frozenset(fault["among"])}), step)
+        return {"ended": ended, "said": [], "hit": watched.injected}
 
     def _work(self, home: Path, *, recover: bool) -> str:
         if recover:
@@ -123,6 +144,9 @@ class Server:
         return row is not None and row["properties"]["version"] == write.revision_of(draft)
 
     def _run(self, home: Path, fault: Fault, *, recover: bool) -> tuple[str, Any]:
+        return self._watched(home, fault, lambda: self._work(home, recover=recover))
+
+    def _watched(self, home: Path, fault: Fault, step: Callable[[], str]) -> tuple[str, Any]:
         here, there = socket.socketpair()
 
         def watched_work() -> str:
@@ -130,7 +154,7 @@ class Server:
             socket.send_fds(there, [b"x"], [listener])
             os.close(listener)
             there.recv(1)
-            return self._work(home, recover=recover)
+            return step()
 
         def supervise(process: int) -> Any:
             _, (listener,), _, _ = socket.recv_fds(here, 1, 1)
@@ -156,7 +180,7 @@ def _forked(task: Callable[[], str], meanwhile: Callable[[int], None] | None = N
             report = "done\n" + task()
         except QyranError as error:
             report = f"{type(error).__name__} {error.kind}\n{error}"
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it becomes the child's report
             report = f"unexpected {type(error).__name__}\n{''.join(traceback.format_exception(error))}"
         os.write(says, report.encode()[:60_000])
         os._exit(0)
@@ -172,16 +196,15 @@ def _forked(task: Callable[[], str], meanwhile: Callable[[int], None] | None = N
     return (f"{ended}: {rest}" if ended.startswith("unexpected") else ended or f"hung, status {status}"), rest
 
 
-class _no_pool:
+@contextmanager
+def _no_pool() -> Iterator[None]:
     """GDAL without its pool of threads, which no fork survives: what is warmed up here must not start it."""
-
-    def __enter__(self) -> None:
-        copy = rasterio.shutil.copy
-        self.copy = copy
-        rasterio.shutil.copy = lambda *args, **options: copy(*args, **options | {"NUM_THREADS": 1})
-
-    def __exit__(self, *_: object) -> None:
-        rasterio.shutil.copy = self.copy
+    copy = rasterio.shutil.copy
+    rasterio.shutil.copy = lambda *args, **options: copy(*args, **options | {"NUM_THREADS": 1})
+    try:
+        yield
+    finally:
+        rasterio.shutil.copy = copy
 
 
 def main() -> None:
@@ -191,7 +214,9 @@ def main() -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(asdict(server.trial(json.loads(line)))) + "\n")
+        asked = json.loads(line)
+        answer = server.obey(asked) if "step" in asked else asdict(server.trial(asked))
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 

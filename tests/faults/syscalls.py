@@ -24,9 +24,6 @@ from typing import Literal
 
 WRITES = ("write", "pwrite64", "writev", "pwritev")
 SYNCS = ("fsync", "fdatasync", "syncfs")
-NAMES = ("openat", "mkdirat", "mkdir", "renameat", "rename", "renameat2", "unlinkat", "unlink", "rmdir", "symlink",
-         "symlinkat", "link", "linkat", "open")  # fmt: skip
-OTHERS = ("ftruncate", "fallocate", "copy_file_range", "sendfile")
 _NUMBERS = {
     "x86_64": {
         "write": 1, "pwrite64": 18, "writev": 20, "pwritev": 296, "fsync": 74, "fdatasync": 75, "syncfs": 306,
@@ -57,6 +54,11 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 Effect = Literal["error", "dead", "short", "kill"]
 
 
+def every_call() -> frozenset[str]:
+    """Names of all calls that can be watched on this machine: those that change a filesystem, or open to change it."""
+    return frozenset(_NUMBERS.get(platform.machine(), {}))
+
+
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong, and at which of the changes that the process asks for."""
@@ -65,12 +67,15 @@ class Fault:
     """Counted from 1 over all changes under the watched folder; 0: nothing goes wrong, they are only counted."""
     effect: Effect = "error"
     error: int = errno.EIO
-    among: frozenset[str] = frozenset(_NUMBERS.get(platform.machine(), {}))
+    among: frozenset[str] = field(default_factory=every_call)
     """Only these calls are counted."""
 
-    def __str__(self) -> str:
-        what = errno.errorcode[self.error] if self.effect in ("error", "dead") else self.effect
-        return f"{what}{' for good' if self.effect == 'dead' else ''} at change {self.number}"
+    @property
+    def name(self) -> str:
+        """``kill``, ``short``, ``EIO``, ``ENOSPC-for-good``."""
+        if self.effect in ("kill", "short"):
+            return self.effect
+        return errno.errorcode[self.error] + ("-for-good" if self.effect == "dead" else "")
 
 
 @dataclass
@@ -211,9 +216,9 @@ class Supervisor:
                     base = arguments[at - 1] if name.endswith(("at", "at2")) else 0xFFFFFF9C
                     number = ctypes.c_int(base & 0xFFFFFFFF).value
                     place = f"/proc/{thread}/cwd" if number < 0 else f"/proc/{thread}/fd/{number}"
-                    path = os.fsencode(os.readlink(place)) + b"/" + path
+                    path = bytes(Path(place).readlink()) + b"/" + path
             else:
-                path = os.fsencode(os.readlink(f"/proc/{thread}/fd/{arguments[_DESCRIPTOR_ARGUMENT.get(name, 0)]}"))
+                path = bytes(Path(f"/proc/{thread}/fd/{arguments[_DESCRIPTOR_ARGUMENT.get(name, 0)]}").readlink())
         except OSError:
             return None
         if path == self._folder:
@@ -222,8 +227,7 @@ class Supervisor:
 
     @staticmethod
     def _string(thread: int, address: int) -> bytes:
-        with open(f"/proc/{thread}/mem", "rb", buffering=0) as memory:
-            return os.pread(memory.fileno(), 4096, address).split(b"\0", 1)[0]
+        return _memory(thread, address, 4096).split(b"\0", 1)[0]
 
     def _write_half(self, name: str, thread: int, arguments: list[int]) -> tuple[int | None, int]:
         """Write the first half for it, and say so: what the kernel may do at any time, and hardly ever does."""
@@ -231,9 +235,13 @@ class Supervisor:
         if name not in ("write", "pwrite64") or size < 2:
             return None, 0
         with _borrowed(self._process, arguments[0]) as descriptor:
-            with open(f"/proc/{thread}/mem", "rb", buffering=0) as memory:
-                part = os.pread(memory.fileno(), size // 2, arguments[1])
+            part = _memory(thread, arguments[1], size // 2)
             return (os.write(descriptor, part) if name == "write" else os.pwrite(descriptor, part, arguments[3])), 0
+
+
+def _memory(thread: int, address: int, size: int) -> bytes:
+    with Path(f"/proc/{thread}/mem").open("rb", buffering=0) as memory:
+        return os.pread(memory.fileno(), size, address)
 
 
 @contextmanager

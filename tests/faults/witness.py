@@ -89,13 +89,13 @@ def _documents(home: Path, table: str) -> list[dict[str, Any]]:
     return [json.loads(zstd.decompress(rest)) | {"properties": json.loads(properties)} for properties, rest in found]
 
 
-def faults_of(home: Path, known: Mapping[str, Reference], *, at_rest: bool) -> list[str]:
+def faults_of(home: Path, known: Mapping[str, Reference] | None, *, at_rest: bool) -> list[str]:
     """Every way in which a home breaks a promise; empty if it keeps them all.
 
     Parameters
     ----------
     known
-        The revisions that may be there, by revision.
+        The revisions that may be there, by revision; None: any, and each is held against its own manifest alone.
     at_rest
         Whether a restart has been through: then all that can be seen is catalogued, and nothing lies about. Until
         then a row may still be that of the revision before, whose files have just been replaced.
@@ -114,24 +114,22 @@ def faults_of(home: Path, known: Mapping[str, Reference], *, at_rest: bool) -> l
     return found + (list(_leftovers(home)) if at_rest else [])
 
 
-def _product_faults(home: Path, collection: str, item: str, known: Mapping[str, Reference]) -> Iterator[str]:
+def _product_faults(home: Path, collection: str, item: str, known: Mapping[str, Reference] | None) -> Iterator[str]:
     folder = home / "products" / collection / item
     if not (folder / "product.json").is_file():
         yield "seen, without a record"
         return
     record = json.loads((folder / "product.json").read_bytes())
-    expected = known.get(record["revision"])
-    if expected is None:
-        yield f"revision {record['revision']} was never asked for"
-        return
-    if timeless(record) != expected.record:
-        yield "the record differs from that of an undisturbed run"
     store = home / record["archive_href"]
-    if {path.relative_to(store).as_posix(): sha256(path) for path in files_under(store)} != expected.store:
-        yield "the store's bytes differ from those of an undisturbed run"
-    present = {path.name: sha256(path) for path in files_under(folder)}
-    if {name: digest for name, digest in present.items() if name in expected.files} != expected.files:
-        yield "the files' bytes differ from those of an undisturbed run"
+    objects = {path.relative_to(store).as_posix(): sha256(path) for path in files_under(store)}
+    if objects.pop("manifest.json", None) != record["manifest_sha256"]:
+        yield "the store's manifest is not the one of the record"
+        return
+    listed = json.loads((store / "manifest.json").read_bytes())["objects"]
+    if objects != {key: entry["sha256"] for key, entry in listed.items()}:
+        yield "the store's bytes are not those of its manifest"
+    if known is not None:
+        yield from _differences(folder, record, objects, known)
     for line in (folder / "manifest.sha256").read_text().splitlines():
         digest, _, name = line.partition("  ")
         if not (folder / name).is_file() or sha256(folder / name) != digest:
@@ -139,6 +137,23 @@ def _product_faults(home: Path, collection: str, item: str, known: Mapping[str, 
     link = home / "archive" / collection / f"{item}.zarr"
     if link.is_symlink() and link.resolve().parent != store.resolve().parent:
         yield "the link leads to another product"
+
+
+def _differences(
+    folder: Path, record: Mapping[str, Any], objects: Mapping[str, str], known: Mapping[str, Reference]
+) -> Iterator[str]:
+    """What is not as in an undisturbed run."""
+    expected = known.get(record["revision"])
+    if expected is None:
+        yield f"revision {record['revision']} was never asked for"
+        return
+    if timeless(record) != expected.record:
+        yield "the record differs from that of an undisturbed run"
+    if objects != {key: digest for key, digest in expected.store.items() if key != "manifest.json"}:
+        yield "the store's bytes differ from those of an undisturbed run"
+    present = {path.name: sha256(path) for path in files_under(folder) if path.name in expected.files}
+    if present != expected.files:
+        yield "the files' bytes differ from those of an undisturbed run"
 
 
 def _row_faults(home: Path, row: Mapping[str, Any], *, at_rest: bool) -> Iterator[str]:

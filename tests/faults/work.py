@@ -1,13 +1,22 @@
 """The work that faults are injected into: one small product from its draft to its row in the catalogue, for real."""
 
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dask
 
+from catalogs import item as stac_item
+from catalogs import open_store
 from configs.registry import Registry, load_registry
 from configs.settings import Home
 from pipelines.catalogue import catalogue_product
-from processing.archive import write
+from pipelines.rebuild import rebuild_catalogue
+from pipelines.recovery import recover_home
+from processing.archive import record, write
 from processing.model.lineage import Lineage
 from processing.model.product import Product, ProductDraft
 from tests.archive import synthetic
@@ -41,3 +50,60 @@ def ingest(home: Path, what: ProductDraft, known: Registry, *, seed: int = 1) ->
     product = publish(home, what, seed=seed)
     catalogue_product(product, Home(home), known)
     return product
+
+
+def perform(home: Path, order: dict[str, Any], known: Registry) -> str:
+    """One step of those that people and schedules take; what it has to say."""
+    if "clock" in order:
+        _set_clock(timedelta(days=order["clock"]))
+    return _STEPS[order["step"]](home, order, known)
+
+
+def _asked(order: dict[str, Any]) -> ProductDraft:
+    return draft(
+        order.get("number", 1), resampling=order.get("resampling", "cubic"), package=order.get("package", "ab")
+    )
+
+
+def _ingest(home: Path, order: dict[str, Any], known: Registry) -> str:
+    return ingest(home, _asked(order), known, seed=order.get("number", 1)).revision
+
+
+def _publish(home: Path, order: dict[str, Any], _: Registry) -> str:
+    return publish(home, _asked(order), seed=order.get("number", 1)).revision
+
+
+def _recover(home: Path, order: dict[str, Any], known: Registry) -> str:
+    return "\n".join(str(one) for one in recover_home(Home(home), known, thorough=order.get("thorough", False)))
+
+
+def _rebuild(home: Path, _: dict[str, Any], known: Registry) -> str:
+    return rebuild_catalogue(Home(home), known).model_dump_json()
+
+
+def _delete(home: Path, order: dict[str, Any], _: Registry) -> str:
+    """What an operator's hand does: first nobody can find it, then it is not there."""
+    what = _asked(order)
+    with closing(open_store(home / "catalogue")) as store:
+        store.delete_item(what.collection, what.id)
+    (home / "archive" / what.collection / f"{what.id}.zarr").unlink(missing_ok=True)
+    for folder in (home / "products" / what.collection / what.id, *home.glob(f"archive/*/*/*/*/{what.id}")):
+        shutil.rmtree(folder, ignore_errors=True)
+    return ""
+
+
+def _set_clock(shift: timedelta) -> None:
+    """This process from now on lives in another time."""
+
+    class Shifted(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(UTC).astimezone(tz) + shift
+
+    for module in (record, stac_item):
+        module.datetime = Shifted
+
+
+_STEPS: dict[str, Callable[[Path, dict[str, Any], Registry], str]] = {
+    "ingest": _ingest, "publish": _publish, "recover": _recover, "rebuild": _rebuild, "delete": _delete,
+}  # fmt: skip
