@@ -19,11 +19,13 @@ from pipelines.outcomes import Stop
 from processing.archive import durable
 from processing.archive.disk_faults import disk_faults
 from processing.archive.recover import Leftover
+from processing.archive.space import require_space
 from processing.model.errors import BadInput
 from processing.model.scene import Delivery
 from processing.readers.checksums import verify_delivery
 from processing.readers.find import open_delivery
 from processing.readers.inventory import inventory, package_digest
+from processing.readers.unpack import is_archive
 
 UNPACKED = "unpacked"
 """In ``HOME/staging``: packages taken out of their archives."""
@@ -58,9 +60,13 @@ def ingest_package(package: Path, home: Home, sensors: Mapping[str, SensorConfig
     ------
     BadInput
         If it is damaged, hostile, incomplete or unknown.
+    Retryable
+        ``disk.full`` if there is no room to unpack it.
     """
     files = inventory(package)
     digest = package_digest(files)
+    if package.is_file() and is_archive(package):
+        require_space(home.staging, sum(file.size for file in files), what=f"unpacking {package.name}")
     with disk_faults(home.staging):
         workspace = _take_workspace(home, digest)
         try:

@@ -14,6 +14,7 @@ from pipelines.outcomes import Stop, stop_for_package
 from pipelines.packages import Ingested, reopen
 from pipelines.refinement import SceneRefinements, refined_automatically
 from pipelines.requests import SceneRequest
+from processing.archive.space import product_bytes, require_space
 from processing.chain import build_l1c
 from processing.geometry.terrain import Terrain
 from processing.model.errors import BadInput
@@ -39,6 +40,11 @@ def plan_scene(request: SceneRequest, ingested: Ingested, home: Home, registry: 
     """Plan the product of a package; say why not, where it cannot be made.
 
     What is wrong with the DEM is not the package's fault: it is then held, until the operator gives a better one.
+
+    Raises
+    ------
+    Retryable
+        ``disk.full`` if there is no room for the product.
     """
     scene_recipe(request.recipe, registry)
     try:
@@ -47,6 +53,7 @@ def plan_scene(request: SceneRequest, ingested: Ingested, home: Home, registry: 
     except BadInput as error:
         # Lines that the image does not have are the request's fault, not the package's.
         return Stop.of(error, Outcome.REJECTED) if error.kind.startswith("strip.") else stop_for_package(error)
+    _require_room(delivery, home)
     try:
         terrain = open_terrain(
             dem_paths(request.dem, home.dem),
@@ -68,6 +75,15 @@ def plan_scene(request: SceneRequest, ingested: Ingested, home: Home, registry: 
         )
     except BadInput as error:
         return Stop.of(error, Outcome.HELD) if error.kind.startswith("dem.") else stop_for_package(error)
+
+
+def _require_room(delivery: Delivery, home: Home) -> None:
+    """Before anything is read that costs time: laid on the map, an image has at least the pixels it was taken with.
+
+    What the plan finds it to be is asked for again when it is published.
+    """
+    sizes = ((scene.shape[0] * scene.shape[1], len(scene.bands) + 1) for scene in delivery.scenes)
+    require_space(home.staging, product_bytes(sizes), what=f"products of {delivery.delivery_id}")
 
 
 def asked_delivery(request: SceneRequest, delivery: Delivery) -> Delivery:

@@ -23,15 +23,14 @@ from processing.archive.layout import MANIFEST, PRODUCT_RECORD, ProductPaths, re
 from processing.archive.manifest import ObjectRecord, check_product, record_of, write_manifest
 from processing.archive.record import product_record
 from processing.archive.registration import measure_registration
+from processing.archive.space import product_bytes, require_space
 from processing.archive.store import Group, consolidate, create_store, expected_keys, plan_group
-from processing.model.errors import Conflict, Defect, Retryable
+from processing.model.errors import Conflict, Defect
 from processing.model.image import OrthoImage
 from processing.model.product import Product, ProductDraft
 
 FILES = "files"
 """In a product's staging folder: what will lie beside the store."""
-_RESERVE_BYTES = 64 << 20
-"""Kept free on top of the estimate: for metadata, pictures, and the neighbours."""
 
 
 def publish_product(
@@ -218,24 +217,13 @@ def _staged(paths: ProductPaths, groups: tuple[Group, ...]) -> Iterator[None]:
     """A staging folder for as long as it takes, with room enough on its disk."""
     durable.make_folders(paths.staging)
     try:
-        _require_space(paths.staging, _estimate(groups))
+        require_space(paths.staging, _estimate(groups), what="publishing")
         yield
     finally:
         shutil.rmtree(paths.staging, ignore_errors=True)
 
 
 def _estimate(groups: tuple[Group, ...]) -> int:
-    """Bytes needed if nothing compresses: store with coarser levels, COGs with overviews, one plain TIFF on the way."""
-    pixels = {group.name: group.levels[0].shape[0] * group.levels[0].shape[1] for group in groups}
-    arrays = sum(pixels[group.name] * 2 * len(group.arrays) for group in groups)
-    return arrays * 8 // 3 + 4 * max(pixels.values())
-
-
-def _require_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed + _RESERVE_BYTES:
-        raise _disk_full(f"publishing may need {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free", folder)
-
-
-def _disk_full(message: str, folder: Path) -> Retryable:
-    return Retryable(message, kind="disk.full", where=str(folder), remedy="Make room, then run it again.")
+    """Bytes that these groups need if nothing compresses."""
+    shapes = ((group.levels[0].shape, len(group.arrays)) for group in groups)
+    return product_bytes((rows * columns, arrays) for (rows, columns), arrays in shapes)
