@@ -5,6 +5,7 @@ PYTHON ?= python3
 UV     := .tools/bin/uv
 BIN    := .venv/bin
 READY  := .venv/.ready
+JUDGE  := .tools/stac-validator/.ready
 WANTED := $(file <.python-version)
 # pyenv's interpreter also where its shims are not on the PATH, as in services and cron.
 PYENV  := $(lastword $(sort $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/$(WANTED).*/bin/python$(WANTED))))
@@ -22,7 +23,7 @@ help:  ## this list
 demo: $(READY)  ## a simulated pass near Almaty, from raw delivery to catalogue, measured against the truth
 	$(BIN)/qyran demo --home qyran-demo
 
-test: $(READY)  ## every test that can run here
+test: $(READY) $(JUDGE)  ## every test that can run here
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(READY)  ## style, types, import rules, and what may not be in the repository
@@ -46,6 +47,12 @@ $(READY): requirements.lock pyproject.toml .python-version | $(UV)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
 	@echo 'compiling the kernels, once'
 	@$(BIN)/python -m pipelines.warm
+	@touch $@
+
+# The public validator of STAC APIs does not bear other validators beside it.
+$(JUDGE): .ci/stac-validator.txt | $(READY)
+	$(UV) venv --quiet --no-project --clear .tools/stac-validator --python $(BIN)/python
+	$(UV) pip sync --quiet --python .tools/stac-validator/bin/python --require-hashes .ci/stac-validator.txt
 	@touch $@
 
 lock: $(READY)  ## requirements.lock again, after a change of dependencies in pyproject.toml

@@ -26,7 +26,7 @@ _NESTED = 40
 """Parentheses, NOTs and signs that the parser may recurse into; MAX_DEPTH is about what they come to."""
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
 _NOT = re.compile(r"\bnot\b", re.IGNORECASE)
-_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_:.-]{0,199}")
+_PLAIN_NAME = re.compile(r"(?=.{1,200}$)[A-Za-z][A-Za-z0-9_:-]*(?:\.[A-Za-z][A-Za-z0-9_:-]*)*")
 # Where one of these holds, the boxes around the two geometries have a point in common.
 _TOUCHING = {"s_" + name for name in ("intersects", "equals", "touches", "within", "overlaps", "crosses", "contains")}
 
