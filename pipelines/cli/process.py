@@ -52,6 +52,9 @@ def process(
         ),
     ] = None,
     lines: LinesOption = None,
+    keep: Annotated[
+        bool, typer.Option(help="Keep copies of package and elevation tiles in HOME/inputs, to make products again.")
+    ] = True,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -70,9 +73,8 @@ def process(
     with plain_errors(as_json=as_json, debug=debug):
         from pipelines.run import process_packages, scene_requests
 
-        requests = scene_requests(
-            packages, home=home, dem=dem, vertical_datum=vertical_datum, recipe=recipe, lines=lines
-        )
+        asked = scene_requests(packages, home=home, dem=dem, vertical_datum=vertical_datum, recipe=recipe, lines=lines)
+        requests = [request.model_copy(update={"keep_inputs": keep}) for request in asked]
         with progress_bar("processing") as report:
             outcomes = []
             for outcome in process_packages(requests, report=report):

@@ -24,6 +24,8 @@ MANY_PARAMETERS: dict[str, str] = {
     "pipelines/cli/adjust.py:adjust": "the command's options are its parameters",
     "pipelines/cli/export_rpc.py:export_rpc": "the command's options are its parameters",
     "pipelines/cli/ortho.py:ortho": "the command's options are its parameters",
+    "pipelines/cli/process.py:process": "the command's options are its parameters",
+    "pipelines/cli/reprocess.py:reprocess": "the command's options are its parameters",
     "pipelines/cli/search.py:search": "the command's options are its parameters",
     "processing/testing/render.py:render": "a world, its relief, a camera, a detector and their light",
 }

@@ -1,6 +1,10 @@
 """A simulated delivery refined on its way, against an image that was put where an operator puts references."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +119,36 @@ def test_a_reference_that_cannot_serve_holds_nothing_up_and_is_told_of(
     assert [text for text in lineages[1]["parameters"].pop("not_refined") if text.startswith(NOT_REFINED)]
     assert lineages[0] == lineages[1]
     assert "qyran:ce90_m" not in noise
+
+
+@pytest.mark.parametrize(
+    "processor",
+    [
+        {},
+        {
+            "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+            "OPENBLAS_CORETYPE": "Sandybridge",
+            "OPENBLAS_NUM_THREADS": "1",
+        },
+    ],
+    ids=["as it is", "without its vectors"],
+)
+def test_it_is_made_again_byte_for_byte_without_the_reference(
+    runs: dict[str, tuple[Path, dict[str, object]]], processor: dict[str, str]
+) -> None:
+    """From the tie points in its record; on an older processor too, as far as this one can be made to act like it."""
+    home, item = runs["good"]
+    shutil.rmtree(home / "auxiliary" / "reference", ignore_errors=True)
+    command = ["reproduce", str(item["id"]), "--home", str(home), "--json"]
+    again = subprocess.run(
+        [sys.executable, "-c", "from pipelines.cli import main; main()", *command],
+        env=os.environ | processor,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    found = json.loads(again.stdout)
+    assert (found["identical"], found["differences"], found["software"]) == (True, [], [])
+    assert found["objects"] > 100

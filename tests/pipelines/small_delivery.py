@@ -1,13 +1,18 @@
 """The smallest real delivery with terrain under it, and what tests of making it again have in common."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 import rasterio
 
 from pipelines.outcomes import PackageOutcome
 from pipelines.requests import SceneRequest
+from processing.chain import build_l1c
 from processing.model.quality import Outcome
 from processing.testing import minimal
 
@@ -45,6 +50,14 @@ def write_tile(path: Path, heights: np.ndarray, west: float) -> None:
     shape = {"height": heights.shape[0], "width": heights.shape[1]}
     with rasterio.open(path, "w", driver="GTiff", **facts, **shape) as dataset:
         dataset.write(heights, 1)
+
+
+@contextmanager
+def small_lattice() -> Iterator[None]:
+    """Products on a lattice of 250 pixels in the place of 2,500: a hundredth of the work, and nothing else differs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.planning.build_l1c", partial(build_l1c, shard_px=250))
+        yield
 
 
 def process(package: Path, home: Path, **more: object) -> PackageOutcome:
