@@ -27,7 +27,7 @@ from catalogs.api import client, documentation, downloads, figures, links, opera
 from catalogs.api.answers import Conditional, Json
 from catalogs.api.errors import add_handlers
 from catalogs.api.guard import Guard, Limits
-from catalogs.api.principal import Gate
+from catalogs.api.principal import Gate, principal_of
 from catalogs.api.requests import AggregateBody, AggregateGet, CollectionsGet, ItemsGet, SearchBody, SearchGet
 from catalogs.store.protocol import CatalogueStore
 from configs.schema.catalogue import CatalogueConfig
@@ -88,8 +88,8 @@ def create_app(serving: Serving, routers: tuple[APIRouter, ...] = ()) -> FastAPI
             CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["Authorization", "Content-Type", "Range", "If-None-Match"], expose_headers=["ETag", "Link"],
         )  # fmt: skip
-    app.add_middleware(Guard, **_names(serving), limits=Limits(config.requests_per_second, config.burst),
-                       cors=bool(config.cors_origins))  # fmt: skip
+    limits = Limits(config.requests_per_second, config.burst)
+    app.add_middleware(Guard, **_names(serving), gate=state.gate, limits=limits, cors=bool(config.cors_origins))
     app.add_middleware(operations.Measured, meters=meters)
     return app
 
@@ -120,7 +120,7 @@ def _versions() -> APIRouter:
 
 
 def _add_stac(app: FastAPI, config: CatalogueConfig) -> None:
-    router = APIRouter(prefix=links.STAC, tags=["STAC"])
+    router = APIRouter(prefix=links.STAC, tags=["STAC"], dependencies=[Depends(principal_of)])
     settings = ApiSettings(
         _env_file=None,
         stac_fastapi_title=config.title,

@@ -8,6 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalogs.api.errors import refusal
+from catalogs.api.principal import Gate
 
 MAX_BODY = 1_048_576
 _DRAINED = 64 * MAX_BODY
@@ -44,6 +45,8 @@ class Guard:
         ``http`` or ``https``.
     own_names
         Hosts that a request may name instead; links then go by that name. Empty behind a proxy.
+    gate
+        Tells whose token a request carries.
     cors
         Whether pages of other origins may read answers: these then carry no ``Cross-Origin-Resource-Policy``.
     """
@@ -55,12 +58,13 @@ class Guard:
         authority: str,
         scheme: str,
         own_names: frozenset[str],
+        gate: Gate,
         limits: Limits,
         cors: bool = False,
     ) -> None:
         self._app = app
         self._authority, self._scheme, self._own_names = authority, scheme, own_names
-        self._buckets = _Buckets(limits)
+        self._gate, self._buckets = gate, _Buckets(limits)
         self._headers = {name: text for name, text in _HEADERS.items() if not (cors and "Resource" in name)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +82,9 @@ class Guard:
                     answer.setdefault(name, text)
             await send(message)
 
-        wait = self._buckets.take(headers.get("authorization") or (scope.get("client") or ("",))[0])
+        # A token of ours is a client of its own; one that is made up is not.
+        known = self._gate.client(headers.get("authorization"))
+        wait = self._buckets.take(known or str((scope.get("client") or ("",))[0]))
         if wait > 0:
             words = "Too many requests. Wait, then go on more slowly."
             await refusal(429, "too_many", words, {"Retry-After": str(int(wait) + 1)})(scope, receive, dressed)

@@ -52,13 +52,18 @@ class Gate:
         header = request.headers.get("authorization")
         if header is None:
             return self._anybody
-        scheme, _, token = header.partition(" ")
-        given = token.strip().encode("utf-8", "replace")
-        if scheme.lower() == "bearer" and self._token is not None and hmac.compare_digest(given, self._token):
+        if self.client(header) is not None:
             return self._operator
         raise Unauthorised(
             "the token is not valid here", remedy="Leave the Authorization header out, or get a new token."
         )
+
+    def client(self, header: str | None) -> str | None:
+        """Name of the one whose token an ``Authorization`` header carries; None if it is none of ours."""
+        scheme, _, token = (header or "").partition(" ")
+        given = token.strip().encode("utf-8", "replace")
+        known = scheme.lower() == "bearer" and self._token is not None and hmac.compare_digest(given, self._token)
+        return self._operator.name if known else None
 
     def operator(self, request: Request) -> Principal:
         """The operator who asks.
