@@ -12,7 +12,7 @@ from typing import Literal
 
 from processing.archive import durable
 from processing.archive.disk_faults import disk_faults
-from processing.archive.layout import COLLECTION, PRODUCT_RECORD, ProductPaths
+from processing.archive.layout import COLLECTION, MANIFEST, PRODUCT_RECORD, ProductPaths
 from processing.archive.manifest import check_product, fingerprint
 from processing.archive.write import FILES, published, put_files, settle
 from processing.model.product import Product
@@ -91,24 +91,47 @@ def _settle(home: Path, name: str) -> Iterator[Leftover]:
     staging = home / "staging" / name
     if staging.is_dir():
         where = staging.relative_to(home).as_posix()
-        if (product := _half_renamed(home, staging)) is not None:
+        if (product := _unpublished(home, staging / FILES)) is not None:
             put_files(staging / FILES, ProductPaths.of(home, product))
             yield Leftover(what=f"product {name}, whole but not yet published", where=where, done="finished")
-        else:
+        elif any(staging.iterdir()):
             yield Leftover(what=f"unfinished work on {name}", where=where, done="cleared")
         shutil.rmtree(staging)
     for product in products_of(home, name):
-        paths = ProductPaths.of(home, product)
-        if not paths.link.exists() or paths.link.resolve() != paths.store:
-            where = paths.link.relative_to(home).as_posix()
-            yield Leftover(what=f"link to the latest revision of {name}", where=where, done="finished")
-        yield from _cleared(home, paths.link.parent, paths.link.name)
-        for folder in (paths.files, paths.revisions, *paths.revisions.glob("*.files")):
-            yield from _cleared(home, folder)
-        settle(paths)
+        yield from _settle_product(home, name, product)
     collection, _, rest = name.partition("--")
     if rest == COLLECTION_LOCK:
         yield from _cleared(home, home / "products" / collection, COLLECTION)
+
+
+def _settle_product(home: Path, name: str, product: Product) -> Iterator[Leftover]:
+    """Look after a product that can be seen: what waits to replace it, its link, what lies about it."""
+    paths = ProductPaths.of(home, product)
+    shelf = paths.superseded_files(product.revision)
+    if shelf.is_dir() and _revision_in(shelf) != product.revision:
+        where = shelf.relative_to(home).as_posix()
+        newer = _unpublished(home, shelf)
+        if newer is not None:
+            durable.exchange(shelf, paths.files)
+            paths = ProductPaths.of(home, newer)
+            yield Leftover(what=f"new revision of {name}, whole but not yet published", where=where, done="finished")
+        else:
+            shutil.rmtree(shelf)
+            yield Leftover(what=f"unfinished new revision of {name}", where=where, done="cleared")
+    if not paths.link.exists() or paths.link.resolve() != paths.store:
+        where = paths.link.relative_to(home).as_posix()
+        yield Leftover(what=f"link to the latest revision of {name}", where=where, done="finished")
+    yield from _cleared(home, paths.link.parent, paths.link.name)
+    for folder in (paths.files, paths.revisions, *paths.revisions.glob("*.files")):
+        yield from _cleared(home, folder)
+    settle(paths)
+
+
+def _revision_in(folder: Path) -> str | None:
+    try:
+        return Product.model_validate_json((folder / PRODUCT_RECORD).read_bytes()).revision
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _cleared(home: Path, folder: Path, name: str = "*") -> Iterator[Leftover]:
@@ -116,22 +139,19 @@ def _cleared(home: Path, folder: Path, name: str = "*") -> Iterator[Leftover]:
         yield Leftover(what="half a file", where=temporary.relative_to(home).as_posix(), done="cleared")
 
 
-def _half_renamed(home: Path, staging: Path) -> Product | None:
-    """The product whose store has its name already, and whose files wait in staging, if both are whole."""
-    record = staging / FILES / PRODUCT_RECORD
-    if not record.is_file():
-        return None
+def _unpublished(home: Path, files: Path) -> Product | None:
+    """The product whose store has its name already, and whose files wait in this folder, if both are whole."""
     try:
-        product = Product.model_validate_json(record.read_bytes())
-    except ValueError:
-        return None  # cut off while it was written
+        product = Product.model_validate_json((files / PRODUCT_RECORD).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None  # never written, or cut off while it was
     paths = ProductPaths.of(home, product)
     whole = paths.store.is_dir() and not check_product(paths.store)
-    if not whole or fingerprint(paths.store / "manifest.json") != product.manifest_sha256:
+    if not whole or fingerprint(paths.store / MANIFEST) != product.manifest_sha256:
         return None
     for file in product.files:
-        waiting = staging / FILES / Path(file.href).name
+        waiting = files / Path(file.href).name
         if (home / file.href).parent == paths.files and (not waiting.is_file() or fingerprint(waiting) != file.sha256):
             return None
-    durable.sync_tree(staging)
+    durable.sync_tree(files)
     return product

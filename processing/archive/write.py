@@ -209,7 +209,13 @@ def put_files(files: Path, paths: ProductPaths) -> None:
     if shelf.exists():
         shutil.rmtree(shelf)
     durable.move(files, shelf)
-    durable.exchange(shelf, paths.files)
+    try:
+        durable.exchange(shelf, paths.files)
+    except BaseException:
+        # What waits under another's name is nobody's earlier revision.
+        with contextlib.suppress(OSError):
+            shelf.rename(files)
+        raise
 
 
 @contextmanager

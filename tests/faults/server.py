@@ -25,7 +25,7 @@ import rasterio.shutil
 from configs.settings import Home
 from pipelines import describe
 from pipelines.recovery import recover_home
-from processing.archive import write
+from processing.archive import space, write
 from processing.model.errors import QyranError
 from tests.faults import witness, work
 from tests.faults.syscalls import SYNCS, Fault, Supervisor, install_filter
@@ -65,7 +65,7 @@ class Server:
         self.folder = folder
         self.registry = work.registry()
         self.drafts = {"earlier": work.draft(resampling="bilinear"), "asked": work.draft()}
-        write._RESERVE_BYTES = 0
+        space.RESERVE_BYTES = 0
         describe.validate_item = lambda item: None  # reads and writes nothing, and takes a quarter of a trial's time
         self.templates = {name: folder / f"template-{name}" for name in SCENARIOS}
         self.templates["new"].mkdir()

@@ -63,6 +63,18 @@ def test_killed_between_the_two_names_it_is_finished_without_its_package(servers
     assert left_behind(Home(home)) == ()
 
 
+def test_killed_before_a_new_revision_takes_its_place_it_takes_it(servers, tmp_path):
+    home = tmp_path / "home"
+    earlier = order(servers, home, "ingest")["said"]
+    killed_at(servers, home, "renameat2", f"products/kazeosat-1-l1c/{ITEM}", resampling="bilinear")
+    assert [row["properties"]["version"] for row in witness.rows(home).values()] == earlier
+    assert witness.faults_of(home, None, at_rest=False) == []
+    answer = order(servers, home, "recover")
+    assert answer["said"][0].startswith("finished: new revision"), answer
+    assert witness.faults_of(home, None, at_rest=True) == []
+    assert [row["properties"]["version"] for row in witness.rows(home).values()] != earlier
+
+
 def test_killed_before_its_row_it_is_catalogued(servers, tmp_path):
     home = tmp_path / "home"
     assert order(servers, home, "publish")["ended"] == "done"

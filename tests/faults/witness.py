@@ -10,7 +10,9 @@ I8  whatever happened: nothing of a product can be seen, or all of it
 
 import hashlib
 import json
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -78,14 +80,16 @@ def rows(home: Path) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _documents(home: Path, table: str) -> list[dict[str, Any]]:
-    path = home / "catalogue" / "catalogue.sqlite"
-    if not path.exists():
+    if not (home / "catalogue" / "catalogue.sqlite").exists():
         return []
-    with closing(sqlite3.connect(path)) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
-            return []
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        found = connection.execute(f"SELECT properties, rest FROM {table}").fetchall()
+    with tempfile.TemporaryDirectory() as copy:  # looking changes nothing, and needs no room on a full disk
+        for path in home.glob("catalogue/catalogue.sqlite*"):
+            shutil.copyfile(path, Path(copy, path.name))
+        with closing(sqlite3.connect(Path(copy, "catalogue.sqlite"))) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+                return []
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            found = connection.execute(f"SELECT properties, rest FROM {table}").fetchall()
     return [json.loads(zstd.decompress(rest)) | {"properties": json.loads(properties)} for properties, rest in found]
 
 
@@ -191,6 +195,9 @@ def _leftovers(home: Path) -> Iterator[str]:
         record = json.loads((home / "products" / collection / item / "product.json").read_bytes())
         if store.stem != record["revision"] and not store.with_suffix(".files").is_dir():
             yield f"a store that no record names: {store.relative_to(home)}"
+    for shelf in home.glob("archive/*/*/*/*/*/*.files"):
+        if json.loads((shelf / "product.json").read_bytes())["revision"] != shelf.stem:
+            yield f"files under another revision's name: {shelf.relative_to(home)}"
     for link in home.glob("archive/*/*.zarr"):
         record = json.loads((home / "products" / link.parent.name / link.stem / "product.json").read_bytes())
         if link.resolve() != (home / record["archive_href"]).resolve():
