@@ -15,6 +15,7 @@ from configs.registry import Registry, load_registry
 from configs.settings import Home
 from pipelines.catalogue import catalogue_product
 from pipelines.recovery import recover_home
+from pipelines.revisions import product_versions
 from pipelines.verify import Report
 from pipelines.verify_catalogue import CatalogueCheck, database_is_there
 from processing.archive.retain import Protected, Removal, Rules, let_go, removals, unused_inputs
@@ -92,7 +93,7 @@ def clean(home: Home, *, act: bool, only: frozenset[str] | None = None, report: 
             if report is not None:
                 report(len(done), 0, removal.kind)
         if act and protected is not None:
-            _forget_versions(home, registry)
+            _forget_versions(home, registry, notes)
     return CleanReport(
         dry_run=not act,
         removals=tuple(done),
@@ -177,14 +178,19 @@ def _hrefs(item: dict[str, Any]) -> Iterator[str]:
     return (entry["href"] for entry in entries if "://" not in entry["href"])
 
 
-def _forget_versions(home: Home, registry: Registry) -> None:
+def _forget_versions(home: Home, registry: Registry, notes: list[str]) -> None:
     """Have what links products' versions lead to those that are left; also after a run that was killed before this."""
     for finding in list(CatalogueCheck(home, None).histories()):
-        path = home.path / finding.object
-        path.unlink()
         product = published(home.path, *finding.item.split("/"))
-        if product is not None:
+        if product is None:
+            continue
+        try:
             catalogue_product(product, home, registry)
+        except QyranError as error:
+            notes.append(f"{finding.item} still links versions that are gone, until it is described again: {error}")
+            continue
+        if len(product_versions(home, product)) == 1:
+            (home.path / finding.object).unlink(missing_ok=True)
 
 
 def _told(home: Home, removal: Removal, *, gone: bool) -> Removed:

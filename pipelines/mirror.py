@@ -5,8 +5,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from configs.registry import load_registry
 from configs.settings import Home
 from pipelines.archive_place import archive_place
+from pipelines.catalogue import catalogue_product
 from pipelines.verify import Report
 from processing.archive.objects import Place
 from processing.archive.remote import publish_remote
@@ -64,6 +66,7 @@ def mirror(home: Home, to: str | Path | None = None, *, report: Report | None = 
             where=str(home.configs / "archive.yaml"),
             remedy="Write 'url: /path/of/a/folder' or 'url: s3://bucket/prefix' there, or name one with --to.",
         )
+    registry = load_registry(home.configs)
     total = count_units(home.path)
     for done, unit in enumerate(units(home.path), start=1):
         product = read_documents(unit).product
@@ -72,6 +75,9 @@ def mirror(home: Home, to: str | Path | None = None, *, report: Report | None = 
             if product is None:
                 raise _unreadable(unit.item)
             sent = publish_remote(home.path, product, place, latest=unit.latest)
+            if to is None and unit.latest and sent.outcome != "present":
+                # Its item now names the copies.
+                catalogue_product(product, home, registry)
             yield Mirrored(item=unit.item, revision=revision, outcome=sent.outcome, sent=sent.sent)
         except (Defect, Conflict) as error:
             yield Mirrored(item=unit.item, revision=revision, outcome=FAILED, message=str(error))

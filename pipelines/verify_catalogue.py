@@ -1,6 +1,7 @@
 """The catalogue against the archive, both ways: rows without products, products without rows, contradictions."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from pipelines.revisions import product_versions
 from processing.archive.layout import COLLECTION, ITEM, ProductPaths, relative_href
 from processing.archive.scrub import Checked
 from processing.archive.scrub_documents import written_item
-from processing.archive.scrub_unit import REPAIR, Finding
+from processing.archive.scrub_unit import REPAIR, Finding, Unit
 from processing.archive.scrub_walk import Revisions, latest_revision, revisions, superseded
 from processing.archive.write import published
 from processing.model.errors import Defect
@@ -66,7 +67,7 @@ class CatalogueCheck:
         if checked.item is None:
             return [Finding(object=path, kind="missing", item=unit.item, detail="is not there", remedy=REPAIR)]
         if row == checked.item:
-            return []
+            return self._without_history(checked.item, unit)
         return [self._whichever_is_wrong(checked, path, row, checked.item)]
 
     def of_superseded(self, checked: Checked) -> list[Finding]:
@@ -129,6 +130,18 @@ class CatalogueCheck:
     def row_of(self, collection: str, item_id: str) -> Mapping[str, Any] | None:
         """A product's row; None if there is none, or none that can be read."""
         return self._row(collection, item_id)[0]
+
+    def _without_history(self, item: Mapping[str, Any], unit: Unit) -> list[Finding]:
+        """What an item's link to all its versions leads to must be there."""
+        for link in item["links"]:
+            if link["rel"] == "version-history" and "://" not in link["href"]:
+                path = Path(os.path.normpath(unit.files / link["href"]))
+                if not path.exists() and path.is_relative_to(self._home.path):
+                    name = path.relative_to(self._home.path).as_posix()
+                    return [
+                        Finding(object=name, kind="missing", item=unit.item, detail="is not there", remedy=_DESCRIBE)
+                    ]
+        return []
 
     def rows(self) -> Iterator[Finding]:
         """Rows of the catalogue whose product is not there."""
@@ -217,7 +230,7 @@ class CatalogueCheck:
             kind="corrupt",
             item=checked.unit.item,
             detail="it does not say what the catalogue's row says",
-            remedy="qyran verify --repair --yes writes it again from the catalogue" if intact else REPAIR,
+            remedy="qyran verify --repair --yes describes the product again" if intact else REPAIR,
         )
 
     def _made_again(self, product: Product | None) -> dict[str, Any] | None:

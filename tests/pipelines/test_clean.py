@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -190,48 +189,57 @@ def test_what_somebody_works_on_stays(home):
 
 
 KILLED = """
-import os, signal, sys
+import os, shutil, signal, sys
 from pathlib import Path
 from configs.settings import Home
 from pipelines.clean import clean
 from processing.archive import durable
 
-step, moves = int(sys.argv[2]), [0]
-move = durable.move
+def die_at(step):
+    done, move, remove = [], durable.move, shutil.rmtree
 
-def counted(source, target):
-    if moves[0] == step:
-        os.kill(os.getpid(), signal.SIGKILL)
-    moves[0] += 1
-    move(source, target)
+    def counted(source, target):
+        if len(done) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done.append(source)
+        move(source, target)
 
-durable.move = counted
-import shutil
-remove = shutil.rmtree
-def late(path, *rest, **more):
-    if "trash" in str(path) and moves[0] == step:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return remove(path, *rest, **more)
-shutil.rmtree = late
-clean(Home.resolve(Path(sys.argv[1])), act=True)
+    def late(path, *rest, **more):
+        if "trash" in str(path) and len(done) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return remove(path, *rest, **more)
+
+    durable.move, shutil.rmtree = counted, late
+
+for step, home in enumerate(sys.argv[1:]):
+    if os.fork() == 0:
+        die_at(step)
+        clean(Home.resolve(Path(home)), act=True)
+        os._exit(0)
+    assert os.wait()[1] == signal.SIGKILL, step
 """
 
 
-@pytest.mark.parametrize("step", [0, 1, 2])
-def test_killed_on_the_way_the_next_run_ends_it(home, step):
+def test_killed_on_the_way_the_next_run_ends_it(made, tmp_path):
     """Before the first rename, between the two, and before anything is deleted."""
-    rules(home, AT_ONCE)
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(home.path), str(step)], check=False)
-    assert killed.returncode == -signal.SIGKILL
-    assert {name for name in verify(home).missing if name.endswith(".zarr")} == set()
-    done = clean(home, act=True)
-    assert done.removals or step == 0
-    assert all(removal.gone for removal in done.removals)
-    assert not list(home.archive.rglob("*.files"))
-    assert len(list(home.archive.glob("*/*/*/*/*/*.zarr"))) == 2
-    assert not list((home.staging / "trash").glob("*"))
-    assert verify(home, deep=True).ok
-    assert published_product(home.path, COLLECTION, REVISED) is not None
+    homes = [Home.resolve(tmp_path / str(step)) for step in range(3)]
+    for home in homes:
+        shutil.copytree(made, home.path, symlinks=True)
+        home.configs.mkdir()
+        rules(home, AT_ONCE)
+    subprocess.run([sys.executable, "-c", KILLED, *(str(home.path) for home in homes)], check=True)
+    left = [len([path for path in home.archive.glob("*/[0-9]*/*/*/*/*") if path.suffix != ".json"]) for home in homes]
+    assert left == [4, 3, 2]
+    for home in homes:
+        assert not [name for name in verify(home).missing if name.endswith(".zarr")]
+        done = clean(home, act=True)
+        assert done.removals
+        assert all(removal.gone for removal in done.removals)
+        assert not list(home.archive.rglob("*.files"))
+        assert len(list(home.archive.glob("*/*/*/*/*/*.zarr"))) == 2
+        assert not list((home.staging / "trash").glob("*"))
+        assert verify(home, deep=True).ok
+        assert published_product(home.path, COLLECTION, REVISED) is not None
 
 
 def test_rules_that_mean_nothing_are_refused(home):

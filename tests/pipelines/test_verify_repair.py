@@ -1,6 +1,7 @@
 """What is lost or damaged comes back from the second place, byte for byte; never from a copy that is wrong itself."""
 
 import shutil
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -24,25 +25,32 @@ def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """An installation and its second place; taken apart only as copies."""
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of an installation and its second place, as they are before a test takes them apart."""
     folder = tmp_path_factory.mktemp("pair")
     home = Home.resolve(folder / "home")
-    fill(home, load_registry(home.configs))
     (folder / "second").mkdir()
-    home.configs.mkdir()
+    home.configs.mkdir(parents=True)
+    fill(home, load_registry(home.configs))
     (home.configs / "archive.yaml").write_text(f"url: {folder / 'second'}\n")
     assert {each.outcome for each in mirror(home)} == {"published"}
     assert {each.outcome for each in mirror(home)} == {"present"}
-    return home.path, folder / "second"
+    assert verify(home, deep=True).ok
+    shutil.copytree(folder, folder.with_name("as-made"), symlinks=True)
+    return folder
 
 
 @pytest.fixture
-def home(pair: tuple[Path, Path], tmp_path: Path) -> Home:
-    shutil.copytree(pair[0], tmp_path / "home", symlinks=True)
-    shutil.copytree(pair[1], tmp_path / "second")
-    (tmp_path / "home" / "configs" / "archive.yaml").write_text(f"url: {tmp_path / 'second'}\n")
-    return Home.resolve(tmp_path / "home")
+def home(pair: Path) -> Iterator[Home]:
+    """It; whatever is done to it, the next test finds it whole. Its items name where the copies are: it stays there."""
+    yield Home.resolve(pair / "home")
+    shutil.rmtree(pair)
+    shutil.copytree(pair.with_name("as-made"), pair, symlinks=True)
+
+
+@pytest.fixture
+def second(pair: Path) -> Path:
+    return pair / "second"
 
 
 def contents(home: Home) -> dict[str, bytes]:
@@ -90,29 +98,52 @@ def test_every_kind_of_damage_is_put_right_byte_for_byte(home):
     assert verify(home, deep=True, anew=True).ok
 
 
+@pytest.mark.services
+def test_objects_come_back_from_a_bucket(home, s3, monkeypatch):
+    """The same from an S3 server: what it has whole, and not what it has altered."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = s3.new_bucket()
+    (home.configs / "archive.yaml").write_text(f"url: s3://{bucket}/second\n")
+    assert {each.outcome for each in mirror(home)} == {"published"}
+    before = contents(home)
+    store, files = store_of(home, PLAIN), home.products / COLLECTION / PLAIN
+    altered = store / "measurements/reflectance/r4m/nir/c/0/0"
+    key = f"second/{altered.relative_to(home.path).as_posix()}"
+    content = bytearray(altered.read_bytes())
+    content[5] ^= 1
+    s3.store(bucket).put(key, bytes(content))
+    flip(store / "measurements/reflectance/r4m/red/c/0/0", 999)
+    (files / "blue.tif").unlink()
+    altered.unlink()
+    report = verify_and_repair(home, deep=True, act=True)
+    assert report.missing == (altered.relative_to(home.path).as_posix(),)
+    assert report.corrupt == ()
+    altered.write_bytes(before[altered.relative_to(home.path).as_posix()])
+    assert contents(home) == before
+
+
 def test_a_lost_product_comes_back_whole(home):
     before = contents(home)
     shutil.rmtree(home.products / COLLECTION / PLAIN)
     shutil.rmtree(store_of_link(home, PLAIN))
     assert verify_and_repair(home, deep=True, act=True).ok
     after = contents(home)
-    item = f"products/{COLLECTION}/{PLAIN}/item.json"
-    assert {name for name in before if after.get(name) != before[name]} <= {item}
-    assert after.keys() == before.keys()
+    assert after == before
 
 
 def store_of_link(home: Home, item: str) -> Path:
     return (home.archive / COLLECTION / f"{item}.zarr").resolve()
 
 
-def test_a_copy_that_is_wrong_itself_replaces_nothing(home, tmp_path):
+def test_a_copy_that_is_wrong_itself_replaces_nothing(home, second):
     shard = store_of(home, PLAIN) / "measurements/reflectance/r4m/red/c/0/0"
     name = shard.relative_to(home.path).as_posix()
     flip(shard, 999)
-    flip(tmp_path / "second" / name, 1999)
+    flip(second / name, 1999)
     tif = home.products / COLLECTION / PLAIN / "red.tif"
     tif.unlink()
-    next((tmp_path / "second" / "products" / COLLECTION / PLAIN).rglob("red.tif")).unlink()
+    next((second / "products" / COLLECTION / PLAIN).rglob("red.tif")).unlink()
     damaged = contents(home)
     for act in (False, True):
         report = verify_and_repair(home, deep=True, act=act)
@@ -121,11 +152,11 @@ def test_a_copy_that_is_wrong_itself_replaces_nothing(home, tmp_path):
         assert contents(home) == damaged
 
 
-def test_another_products_record_is_not_taken_over(home, tmp_path):
+def test_another_products_record_is_not_taken_over(home, second):
     """Where the record is gone, the copy's counts only if what is left here bears it out."""
     record = home.products / COLLECTION / PLAIN / "product.json"
     record.unlink()
-    (there,) = (tmp_path / "second" / "products" / COLLECTION / PLAIN).glob("*/product.json")
+    (there,) = (second / "products" / COLLECTION / PLAIN).glob("*/product.json")
     content = there.read_bytes()
     there.write_bytes(content.replace(b'"gsd_m":4.0', b'"gsd_m":5.0').replace(b'"gsd_m": 4.0', b'"gsd_m": 5.0'))
     assert there.read_bytes() != content
@@ -152,7 +183,10 @@ def test_without_a_second_place_what_follows_from_the_rest_is_repaired(home):
     assert report.corrupt == ()
     assert any("no second location" in repair["detail"] for repair in report.repairs)
     shard.write_bytes(content)
-    assert contents(home) == before
+    # The item, described again, no longer names the place that is no more.
+    item = (files / "item.json").relative_to(home.path).as_posix()
+    assert {name for name, was in before.items() if contents(home)[name] != was} == {item}
+    assert verify(home, deep=True, anew=True).ok
 
 
 def test_a_lost_catalogue_is_filled_again_from_the_products(home):
