@@ -52,7 +52,7 @@ def encode(values: npt.NDArray[np.floating], encoding: Encoding) -> tuple[Stored
     plane = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
     stored = np.empty(plane.shape, dtype=encoding.dtype)
     flags = np.zeros(plane.shape, dtype=np.uint16)
-    encode_into(plane, encoding.scale, encoding.offset, limits_of(encoding), stored, flags, 0, 1)
+    encode_into(plane, encoding.scale, encoding.offset, limits_of(encoding), stored, (0, 0), flags, (0, 1))
     return stored.reshape(values.shape), flags.reshape(values.shape) == 1
 
 

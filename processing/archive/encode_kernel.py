@@ -14,26 +14,40 @@ def encode_into(
     offset: float,
     limits: tuple[int, int, int],
     stored: npt.NDArray[Any],
+    first: tuple[int, int],
     flags: npt.NDArray[np.uint16],
-    absent_bit: int,
-    clipped_bit: int,
+    bits: tuple[int, int],
 ) -> None:
-    """Fill ``stored (rows, columns)`` with rounded ``(values - offset) / scale``, half to even.
+    """Write rounded ``(values - offset) / scale``, half to even, into a rectangle of ``stored``.
 
-    ``limits`` are nodata, the lowest and the highest integer for a value. NaN becomes nodata and raises
-    ``absent_bit``; a value beyond the limits takes the nearest of them and raises ``clipped_bit``.
+    Parameters
+    ----------
+    values
+        ``(rows, columns)``.
+    limits
+        Nodata, the lowest and the highest integer for a value.
+    stored, first
+        A contiguous array, and where in it the first value goes. (Rows of a part of an array that is passed whole are
+        known to be contiguous: eight values are taken at a time.)
+    flags
+        ``(rows, columns)``, as the values.
+    bits
+        What NaN raises (it becomes nodata), and a value beyond the limits (it takes the nearest of them).
     """
     nodata, low, high = limits
+    absent_bit, clipped_bit = bits
     inverse = 1.0 / scale
     for row in range(values.shape[0]):
-        for column in range(values.shape[1]):
-            scaled = np.rint((np.float64(values[row, column]) - offset) * inverse)
+        line, bits_of = values[row], flags[row]
+        into = stored[first[0] + row, first[1] : first[1] + line.size]
+        for column in range(line.size):
+            scaled = np.rint((np.float64(line[column]) - offset) * inverse)
             # Chosen, not branched on, so that the compiler can take several at a time. NaN fails every comparison.
             inside = scaled if scaled >= low else np.float64(low)
             inside = inside if inside <= high else np.float64(high)
             known = scaled == scaled
-            stored[row, column] = np.int32(inside) if known else np.int32(nodata)
-            flags[row, column] |= (0 if inside == scaled else clipped_bit) if known else absent_bit
+            into[column] = np.int32(inside) if known else np.int32(nodata)
+            bits_of[column] |= (0 if inside == scaled else clipped_bit) if known else absent_bit
 
 
 @njit(nogil=True, cache=True)

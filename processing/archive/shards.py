@@ -95,6 +95,8 @@ def stored_rows(
 ) -> Iterator[tuple[int, tuple[npt.NDArray[Any], ...]]]:
     """What is stored of a region, ``height`` rows at a time: the first row, and an array for each band and the flags.
 
+    The arrays are the same ones each time, filled anew: fresh memory is slow to touch.
+
     Parameters
     ----------
     shape
@@ -108,9 +110,12 @@ def stored_rows(
     fills = _fills(encodings)
     waiting = iter(tiles)
     tile = next(waiting, None)
+    buffers = [np.empty((min(height, shape[0]), shape[1]), dtype=dtype) for dtype, _ in fills.values()]
     for first in range(0, shape[0], height):
         last = min(first + height, shape[0])
-        arrays = tuple(np.full((last - first, shape[1]), fill, dtype=dtype) for dtype, fill in fills.values())
+        arrays = tuple(buffer[: last - first] for buffer in buffers)
+        for array, (_, fill) in zip(arrays, fills.values(), strict=True):
+            array.fill(fill)
         while tile is not None and tile.rows.start < last:
             _encode_tile(tile, (first, last), encodings, arrays)
             if tile.rows.stop > last:
@@ -140,10 +145,10 @@ def _encode_tile(
                 encoding.scale,
                 encoding.offset,
                 limits_of(encoding),
-                arrays[number][into],
+                arrays[number],
+                (into[0].start, tile.cols.start),
                 bits,
-                int(Qa.NODATA),
-                int(Qa.OUT_OF_RANGE),
+                (int(Qa.NODATA), int(Qa.OUT_OF_RANGE)),
             )
     arrays[-1][into] = bits
 

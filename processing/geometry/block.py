@@ -16,7 +16,7 @@ from processing.geometry.pixel_kernel import Figures, calibrate_tile, interleave
 from processing.geometry.plan import OrthoBlock, Window, enclosing
 from processing.geometry.resample import any_tap
 from processing.geometry.tap_kernel import resample_tile
-from processing.geometry.terrain import Heights, Terrain
+from processing.geometry.terrain import Terrain
 from processing.geometry.tile_kernel import negative_clearance
 from processing.model.calibration import Calibration
 from processing.model.errors import Defect
@@ -25,10 +25,10 @@ from processing.model.qa import Qa
 from processing.model.scene import PixelSource
 from processing.model.sensor_model import SensorModel
 
-TILE_PX = 250
-"""Pixels a side of what is mapped and resampled at a time: its source and positions stay in the cache, and it fits
-into the archive's chunks."""
-READ_PX = 4 * TILE_PX
+TILE_PX = 125
+"""Pixels a side of what is mapped and resampled at a time: its source, positions and values stay in the second cache
+(1 MB for four bands), and it fits into the archive's chunks."""
+READ_PX = 8 * TILE_PX
 """Rows of output for which the image is read at a time: more would hold more memory, fewer read more twice."""
 
 
@@ -189,23 +189,8 @@ def _hidden(
     """OCCLUDED and TERRAIN_SHADOW of a tile's pixels."""
     bits = np.zeros(tile.shape, dtype=np.uint16)
     for clearance, flag in ((visibility.view, Qa.OCCLUDED), (visibility.sun, Qa.TERRAIN_SHADOW)):
-        if clearance is not None and _may_hide(nodes, job.lattice, tile, clearance):
+        if clearance is not None:
             hidden = np.empty(tile.shape, dtype=np.bool_)
             negative_clearance(ground_of(nodes, job.lattice, terrain), clearance, (tile.row0, tile.col0), hidden)
             bits[hidden] |= np.uint16(flag)
     return bits
-
-
-def _may_hide(nodes: Nodes, lattice: Lattice, tile: Window, clearance: Heights) -> bool:
-    """Whether a negative clearance lies anywhere near a tile: most tiles need no second look."""
-    cells = nodes.values[
-        tile.row0 // lattice.step - nodes.row0 : -(-tile.row1 // lattice.step) - nodes.row0 + 1,
-        tile.col0 // lattice.step - nodes.col0 : -(-tile.col1 // lattice.step) - nodes.col0 + 1,
-        6:8,
-    ].reshape(-1, 2)
-    cells = cells[np.isfinite(cells).all(axis=1)]
-    if not len(cells):
-        return True
-    first = np.maximum(np.floor(cells.min(axis=0)).astype(int) - 1, 0)
-    last = np.maximum(np.ceil(cells.max(axis=0)).astype(int) + 2, 0)
-    return bool((clearance[first[0] : last[0], first[1] : last[1]] < 0).any())

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, uint64
+from numba import njit
 
 from processing.geometry.weight_kernel import fill_weights, full_weight, taps_at
+from processing.geometry.whole_kernel import whole_kernels
 
 Array = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.float32]
@@ -22,7 +23,7 @@ LEAST_WEIGHT = 0.2
 would shout: the nearest pixel's value is taken. A straight edge leaves 0.5, a corner 0.25."""
 _CHUNK = 256
 """Points whose weights are prepared together: they stay in the nearest cache."""
-_ZERO = np.float32(0.0)
+_ZERO, _NAN = np.float32(0.0), np.float32(np.nan)
 
 
 class Kernel(NamedTuple):
@@ -33,86 +34,19 @@ class Kernel(NamedTuple):
     sample_factor: float
 
 
-@njit(nogil=True, inline="always")
-def _four_bands(flat, base, row, step, down, across, point, taps):  # type: ignore[no-untyped-def]
-    """Four neighbouring bands at one point: written out so that the compiler puts them into one vector."""
-    a0 = a1 = a2 = a3 = _ZERO
-    for col in range(taps):
-        s0 = s1 = s2 = s3 = _ZERO
-        at = base + uint64(col) * step
-        for tap in range(taps):
-            weight = down[tap, point]
-            s0 += weight * flat[at]
-            s1 += weight * flat[at + uint64(1)]
-            s2 += weight * flat[at + uint64(2)]
-            s3 += weight * flat[at + uint64(3)]
-            at += row
-        weight = across[col, point]
-        a0 += weight * s0
-        a1 += weight * s1
-        a2 += weight * s2
-        a3 += weight * s3
-    return a0, a1, a2, a3
+class Room(NamedTuple):
+    """Where a few points are prepared."""
 
-
-@njit(nogil=True, inline="always")
-def _one_band(flat, base, row, step, down, across, point, taps):  # type: ignore[no-untyped-def]
-    """One band at one point, summed in the same order."""
-    total = _ZERO
-    for col in range(taps):
-        column = _ZERO
-        at = base + uint64(col) * step
-        for tap in range(taps):
-            column += down[tap, point] * flat[at]
-            at += row
-        total += across[col, point] * column
-    return total
-
-
-@njit(nogil=True, cache=True)
-def _whole_kernels(
-    flat: Pixels,
-    row: int,
-    bands: int,
-    bases: Whole,
-    weights: tuple[Pixels, Pixels],
-    taps: int,
-    result: Pixels,
-) -> None:
-    """All bands of the points whose base in the source is not negative, into ``result (bands, points)``.
-
-    Of a point with a tap that has no value, some band becomes NaN.
-    """
-    down, across = weights
-    step = uint64(bands)
-    stride = uint64(row)
-    for point in range(bases.size):
-        if bases[point] < 0:
-            continue
-        base = uint64(bases[point])
-        band = 0
-        while band + 4 <= bands:
-            if taps == 4:
-                v0, v1, v2, v3 = _four_bands(flat, base, stride, step, down, across, point, 4)
-            elif taps == 2:
-                v0, v1, v2, v3 = _four_bands(flat, base, stride, step, down, across, point, 2)
-            else:
-                v0, v1, v2, v3 = _four_bands(flat, base, stride, step, down, across, point, 6)
-            result[band, point] = v0
-            result[band + 1, point] = v1
-            result[band + 2, point] = v2
-            result[band + 3, point] = v3
-            base += uint64(4)
-            band += 4
-        while band < bands:
-            if taps == 4:
-                result[band, point] = _one_band(flat, base, stride, step, down, across, point, 4)
-            elif taps == 2:
-                result[band, point] = _one_band(flat, base, stride, step, down, across, point, 2)
-            else:
-                result[band, point] = _one_band(flat, base, stride, step, down, across, point, 6)
-            base += uint64(1)
-            band += 1
+    bases: Whole
+    """Index of the first tap's first band in the source; negative where the kernel is not whole."""
+    first: tuple[Whole, Whole]
+    """Line and sample of the first tap."""
+    weights: tuple[Pixels, Pixels]
+    """Along lines and samples, ``(taps, points)``."""
+    side_by_side: Pixels
+    """Four bands of each point."""
+    doubt: Pixels
+    """NaN where the careful path is to be taken."""
 
 
 @njit(nogil=True, cache=True)
@@ -156,6 +90,45 @@ def _careful(
 
 
 @njit(nogil=True, cache=True)
+def _sum_whole(
+    source: Pixels,
+    origin: tuple[int, int],
+    image: tuple[int, int],
+    line: Array,
+    sample: Array,
+    taps: int,
+    room: Room,
+    values: Pixels,
+) -> None:
+    """Sum the kernels of a few points that lie in the source as a whole; ``room.doubt`` is NaN at all the others."""
+    lines, samples, bands = source.shape
+    first_line, first_sample = room.first
+    down, across = room.weights
+    bases, doubt = room.bases[: line.size], room.doubt[: line.size]
+    fill_weights(line, origin[0], taps, first_line, down)
+    fill_weights(sample, origin[1], taps, first_sample, across)
+    for point in range(bases.size):
+        # Not "and": the compiler takes several at a time where nothing depends on what came before.
+        whole = (
+            (line[point] >= 0.0)
+            & (line[point] < image[0])
+            & (sample[point] >= 0.0)
+            & (sample[point] < image[1])
+            & (first_line[point] >= 0)
+            & (first_line[point] <= lines - taps)
+            & (first_sample[point] >= 0)
+            & (first_sample[point] <= samples - taps)
+        )
+        bases[point] = (first_line[point] * samples + first_sample[point]) * bands if whole else -1
+        doubt[point] = _ZERO if whole else _NAN
+    whole_kernels(source.reshape(-1), samples * bands, bands, bases, (down, across), taps, room.side_by_side, values)
+    for band in range(bands):
+        of_band = values[band]
+        for point in range(doubt.size):
+            doubt[point] += of_band[point]
+
+
+@njit(nogil=True, cache=True)
 def resample_tile(
     source: Pixels,
     origin: tuple[int, int],
@@ -171,44 +144,29 @@ def resample_tile(
     ``source`` is ``(line, sample, band)``, contiguous: the bands of a pixel lie side by side.
     """
     lines, samples, bands = source.shape
-    flat = source.reshape(-1)
     kernel = Kernel(taps, max(scale[0], 1.0), max(scale[1], 1.0))
     widest = max(kernel.line_factor, kernel.sample_factor)
     fast = taps > 1 and widest == 1.0
     size = int(np.ceil(max(taps, 6) * widest)) + 2
     weights = (np.empty(size), np.empty(size))
-    bases = np.empty(_CHUNK, dtype=np.int64)
-    rows = np.empty(_CHUNK, dtype=np.int64)
-    cols = np.empty(_CHUNK, dtype=np.int64)
-    down = np.empty((6, _CHUNK), dtype=np.float32)
-    across = np.empty((6, _CHUNK), dtype=np.float32)
+    room = Room(
+        np.empty(_CHUNK, dtype=np.int64),
+        (np.empty(_CHUNK, dtype=np.int64), np.empty(_CHUNK, dtype=np.int64)),
+        (np.empty((6, _CHUNK), dtype=np.float32), np.empty((6, _CHUNK), dtype=np.float32)),
+        np.empty(4 * _CHUNK, dtype=np.float32),
+        np.empty(_CHUNK, dtype=np.float32),
+    )
     missed = 0
     for start in range(0, line.size, _CHUNK):
         # Slices, indexed from zero on: indices that cannot be negative are not looked at twice.
         lines_at, samples_at = line[start : start + _CHUNK], sample[start : start + _CHUNK]
         values = result[:, start : start + _CHUNK]
-        count = lines_at.size
+        room.doubt[:] = np.nan
         if fast:
-            fill_weights(lines_at, origin[0], taps, rows, down)
-            fill_weights(samples_at, origin[1], taps, cols, across)
-            for point in range(count):
-                whole = (
-                    0.0 <= lines_at[point] < image[0]
-                    and 0.0 <= samples_at[point] < image[1]
-                    and 0 <= rows[point] <= lines - taps
-                    and 0 <= cols[point] <= samples - taps
-                )
-                bases[point] = (rows[point] * samples + cols[point]) * bands if whole else -1
-            _whole_kernels(flat, samples * bands, bands, bases[:count], (down, across), taps, values)
-        else:
-            bases[:] = -1
-        for point in range(count):
-            if bases[point] >= 0:
-                total = values[0, point]
-                for band in range(1, bands):
-                    total += values[band, point]
-                if not np.isnan(total):
-                    continue
+            _sum_whole(source, origin, image, lines_at, samples_at, taps, room, values)
+        for point in range(lines_at.size):
+            if not np.isnan(room.doubt[point]):
+                continue
             if not (0.0 <= lines_at[point] < image[0] and 0.0 <= samples_at[point] < image[1]):
                 values[:, point] = np.nan
             elif taps == 1:

@@ -117,10 +117,14 @@ def _map_inner_part(
     width = uint64(heights.shape[1])
     inverse = 1.0 / layers[1]
     odd = 0
+    # Taken out first: the compiler cannot know that writing line and sample leaves them as they are.
+    l0, l1, l2, l3, l4, l5, l6, l7 = left[0], left[1], left[2], left[3], left[4], left[5], left[6], left[7]
+    s0, s1, s2, s3, s4, s5, s6, s7 = slope[0], slope[1], slope[2], slope[3], slope[4], slope[5], slope[6], slope[7]
+    middle = layers[0]
     for pixel in range(line.size):
         across = (pixel + offset) * scale
-        y = left[6] + across * slope[6] - 0.5
-        x = left[7] + across * slope[7] - 0.5
+        y = l6 + across * s6 - 0.5
+        x = l7 + across * s7 - 0.5
         top = int32(y)
         west = int32(x)
         down = y - top
@@ -132,13 +136,9 @@ def _map_inner_part(
             + down * (1.0 - right) * flat[at + width]
             + down * right * flat[at + width + uint64(1)]
         )
-        t = (height - layers[0]) * inverse
-        line[pixel] = (left[0] + across * slope[0]) + t * (
-            (left[1] + across * slope[1]) + t * (left[2] + across * slope[2])
-        )
-        sample[pixel] = (left[3] + across * slope[3]) + t * (
-            (left[4] + across * slope[4]) + t * (left[5] + across * slope[5])
-        )
+        t = (height - middle) * inverse
+        line[pixel] = (l0 + across * s0) + t * ((l1 + across * s1) + t * (l2 + across * s2))
+        sample[pixel] = (l3 + across * s3) + t * ((l4 + across * s4) + t * (l5 + across * s5))
         odd += 0 if abs(t) <= 1.0 else 1
     return odd == 0
 
@@ -226,12 +226,49 @@ def negative_clearance(
     hidden: Mask,
 ) -> None:
     """Fill ``hidden (rows, cols)``: where a grid aligned with the terrain, bilinear at each pixel, is negative."""
-    for row in range(hidden.shape[0]):
-        for col in range(hidden.shape[1]):
-            pixel = (first_pixel[0] + row, first_pixel[1] + col)
-            down = value_at(ground, pixel, 6)
-            across = value_at(ground, pixel, 7)
-            hidden[row, col] = bilinear_point(clearance, down, across) < 0.0
+    step, first_node = ground.step, ground.first_node
+    rows, cols = hidden.shape
+    row = 0
+    while row < rows:
+        node_row = (first_pixel[0] + row) // step
+        last_row = min(rows, (node_row + 1) * step - first_pixel[0])
+        col = 0
+        while col < cols:
+            node_col = (first_pixel[1] + col) // step
+            last_col = min(cols, (node_col + 1) * step - first_pixel[1])
+            cell = ground.nodes[
+                node_row - first_node[0] : node_row - first_node[0] + 2,
+                node_col - first_node[1] : node_col - first_node[1] + 2,
+                6:8,
+            ]
+            part = hidden[row:last_row, col:last_col]
+            if _any_negative(clearance, cell):
+                for down in range(part.shape[0]):
+                    for across in range(part.shape[1]):
+                        pixel = (first_pixel[0] + row + down, first_pixel[1] + col + across)
+                        y, x = value_at(ground, pixel, 6), value_at(ground, pixel, 7)
+                        part[down, across] = bilinear_point(clearance, y, x) < 0.0
+            else:
+                part[:] = False
+            col = last_col
+        row = last_row
+
+
+@njit(nogil=True, cache=True)
+def _any_negative(clearance: Heights, cell: Array) -> bool:
+    """Whether anything is negative around a cell of the lattice (its four corners): most cells need no second look."""
+    low_row, high_row = cell[:, :, 0].min(), cell[:, :, 0].max()
+    low_col, high_col = cell[:, :, 1].min(), cell[:, :, 1].max()
+    if not (np.isfinite(low_row + high_row) and np.isfinite(low_col + high_col)):
+        return True
+    # One node more on each side: the bilinear neighbours of a position just inside.
+    top, bottom = max(int(np.floor(low_row)) - 1, 0), min(int(np.ceil(high_row)) + 2, clearance.shape[0])
+    left, right = max(int(np.floor(low_col)) - 1, 0), min(int(np.ceil(high_col)) + 2, clearance.shape[1])
+    for row in range(top, bottom):
+        for col in range(left, right):
+            if clearance[row, col] < 0.0:
+                return True
+    return False
 
 
 @njit(nogil=True, cache=True)
