@@ -7,6 +7,7 @@ from prefect.client.schemas.objects import State
 from configs.registry import Registry, load_registry
 from configs.settings import Home
 from pipelines.catalogue import catalogue_product, is_catalogued, item_path
+from pipelines.cubes import bring_up, note_in_cubes
 from pipelines.observe import create_artifacts
 from pipelines.outcomes import ItemLink, Stop
 from pipelines.requests import Request
@@ -63,9 +64,11 @@ def publish_item(request: Request, collection: str, product_id: str) -> Record:
     product = published(home.path, collection, product_id)
     if product is None:
         raise Defect(f"{collection}/{product_id} is not in the archive", kind="product.record_missing")
+    behind = note_in_cubes(home, product)
     if is_catalogued(home, product):
         link = ItemLink(collection=product.collection, id=product.id, href=str(item_path(product, home)))
     else:
         link = catalogue_product(product, home, registry)
+    bring_up(home, product.collection, behind)
     create_artifacts(product, home.path, link.href)
     return link.model_dump(mode="json")

@@ -10,7 +10,7 @@ from pipelines.memory import share_one_arena
 
 COMMANDS = (
     "demo", "up", "info", "process", "search", "ortho", "adjust", "export-rpc", "simulate", "reproduce", "reprocess",
-    "versions", "verify", "mirror", "clean", "recover", "catalogue", "doctor", "bench",
+    "versions", "cube", "verify", "mirror", "clean", "recover", "catalogue", "doctor", "bench",
 )  # fmt: skip
 """In the order of the help. ``export-rpc`` is ``export_rpc`` in ``export_rpc.py``: a function or a group."""
 

@@ -23,6 +23,7 @@ from processing.archive.cube_repository import (
     refer,
     resize,
     snapshot_files,
+    told_plainly,
 )
 from processing.archive.cube_state import CubeState, LeftOut, Slice, Stack, check_files, write_state
 from processing.archive.encode import fill_of
@@ -67,34 +68,45 @@ def commit(folder: Path, home: Path, wanted: Wanted, known: CubeState | None) ->
     name = known.repository if known is not None else f"{uuid4().hex[:16]}.icechunk"
     place = folder / name
     before = files_under(place)
-    repository = open_repository(place, archive) if known is not None else create_repository(place, archive)
-    session = begin(repository, known.snapshot if known is not None else None)
-    before_stacks = known.stacks if known is not None else {}
-    left_out = list(wanted.left_out)
-    stacks: dict[str, Stack] = {}
-    for path, stack in sorted(wanted.stacks.items()):
-        whole, found = _referred(home, stack, before_stacks.get(path))
-        left_out += found
-        stacks[path] = stack.model_copy(update={"slices": tuple(part for part, _ in whole)})
-        _write_stack(session, path, wanted.tile, stacks[path], before_stacks.get(path), [given for _, given in whole])
-    for path in before_stacks.keys() - stacks.keys():
-        del zarr.open_group(session.store)[path]
-    snapshot = known.snapshot if known is not None else session.snapshot_id
-    if session.has_uncommitted_changes:
-        snapshot = session.commit(f"{sum(len(stack.slices) for stack in stacks.values())} slices")
-    _sync(place, before)
+    with told_plainly(place):
+        repository = open_repository(place, archive) if known is not None else create_repository(place, archive)
+        snapshot, stacks, damaged = _committed(repository, home, wanted, known)
+        _sync(place, before)
+        files = snapshot_files(place, repository, snapshot)
     state = CubeState(
         collection=wanted.collection,
         tile=wanted.tile.name,
         repository=name,
         snapshot=snapshot,
-        files=snapshot_files(place, repository, snapshot),
+        files=files,
         stacks=stacks,
-        left_out=tuple(sorted(left_out, key=lambda part: part.item)),
+        left_out=tuple(sorted((*wanted.left_out, *damaged), key=lambda part: part.item)),
     )
     check_files(folder, state)
     write_state(folder, state)
     return state
+
+
+def _committed(
+    repository: icechunk.Repository, home: Path, wanted: Wanted, known: CubeState | None
+) -> tuple[str, dict[str, Stack], list[LeftOut]]:
+    """The snapshot that holds what is wanted, what that is, and what was left out as damaged."""
+    session = begin(repository, known.snapshot if known is not None else None)
+    held = known.stacks if known is not None else {}
+    left_out: list[LeftOut] = []
+    stacks: dict[str, Stack] = {}
+    for path, stack in sorted(wanted.stacks.items()):
+        whole, found = _referred(home, stack, held.get(path))
+        left_out += found
+        if not whole:
+            continue
+        stacks[path] = stack.model_copy(update={"slices": tuple(part for part, _ in whole)})
+        _write_stack(session, path, wanted.tile, stacks[path], held.get(path), [given for _, given in whole])
+    for path in held.keys() - stacks.keys():
+        del zarr.open_group(session.store)[path]
+    if session.has_uncommitted_changes:
+        return session.commit(f"{sum(len(stack.slices) for stack in stacks.values())} slices"), stacks, left_out
+    return session.snapshot_id, stacks, left_out
 
 
 def _referred(

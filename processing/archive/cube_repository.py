@@ -8,9 +8,10 @@ A process forked from one that has opened a repository must not read it: workers
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -66,26 +67,24 @@ def open_repository(folder: Path, archive: Path) -> icechunk.Repository:
         ``cube.damaged`` if it cannot be opened.
     """
     storage, options = _opening(folder, archive)
-    try:
+    with told_plainly(folder):
         return icechunk.Repository.open(storage, **options)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def told_plainly(folder: Path) -> Iterator[None]:
+    """What Icechunk finds wrong within this, as a damaged cube: it can be made again."""
+    try:
+        yield
     except icechunk.IcechunkError as error:
         raise damaged(_first_line(error), folder) from error
 
 
 def begin(repository: icechunk.Repository, snapshot: str | None) -> icechunk.Session:
-    """A session to write in, on top of a snapshot: a commit that nobody wrote down is forgotten.
-
-    Raises
-    ------
-    Defect
-        ``cube.damaged`` if that snapshot is not there.
-    """
-    try:
-        if snapshot is not None and repository.lookup_branch(BRANCH) != snapshot:
-            repository.reset_branch(BRANCH, snapshot)
-        return repository.writable_session(BRANCH)
-    except icechunk.IcechunkError as error:
-        raise damaged(_first_line(error), "branch") from error
+    """A session to write in, on top of a snapshot: a commit that nobody wrote down is forgotten."""
+    if snapshot is not None and repository.lookup_branch(BRANCH) != snapshot:
+        repository.reset_branch(BRANCH, snapshot)
+    return repository.writable_session(BRANCH)
 
 
 def refer(session: icechunk.Session, array: str, index: int, at: tuple[int, int], wanted: References) -> None:
@@ -153,11 +152,8 @@ async def _read_all(store: icechunk.IcechunkStore, keys: Iterable[str]) -> list[
 
 @lru_cache(maxsize=64)
 def _store(folder: Path, archive: Path, snapshot: str, _process: int) -> icechunk.IcechunkStore:
-    repository = open_repository(folder, archive)
-    try:
-        return repository.readonly_session(snapshot_id=snapshot).store
-    except icechunk.IcechunkError as error:
-        raise damaged(_first_line(error), folder) from error
+    with told_plainly(folder):
+        return open_repository(folder, archive).readonly_session(snapshot_id=snapshot).store
 
 
 def slice_keys(array: str, index: int, rows: range, columns: range) -> list[str]:

@@ -6,7 +6,6 @@ snapshot is made of, and for each scene the chunks that must be there.
 """
 
 import hashlib
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -39,9 +38,9 @@ class Slice(BaseModel):
     """Row and column, in chunks of the tile, of the scene's own first chunk; outside the tile where it begins there."""
 
     @property
-    def order(self) -> tuple[datetime, str]:
-        """Slices lie in this order."""
-        return self.acquired, self.item
+    def chunk_count(self) -> int:
+        """Chunks of one array of it."""
+        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
 
 
 class Stack(BaseModel):

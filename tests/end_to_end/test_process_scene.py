@@ -98,6 +98,24 @@ def test_items_are_valid_stac_beside_their_files_and_in_the_catalogue(published:
     assert elsewhere["features"] == []
 
 
+def test_cubes_hold_what_was_published(published: PackageOutcome, work: Path) -> None:
+    from pipelines.cubes import list_cubes, scenes_found
+    from processing.archive.cube import open_cube
+    from processing.archive.scenes import open_scenes
+
+    reports = list_cubes(Home(work / "home"))
+    assert {(cube.collection, cube.status) for cube in reports} == {
+        (link.collection, "whole") for link in published.items
+    }
+    link = published.items[0]
+    (tile,) = [cube.tile for cube in reports if cube.collection == link.collection]
+    cube = open_cube(work / "home", link.collection, tile)
+    assert list(cube.item.values) == [link.id]
+    year = open_scenes(scenes_found(Home(work / "home"), collection=link.collection, datetime="2000-01-01/.."))
+    np.testing.assert_array_equal(cube.pixels.sel(y=year.y, x=year.x).values, year.pixels.values)
+    assert np.isfinite(cube.pixels.values).any()
+
+
 def test_ndvi_is_that_of_the_archived_reflectances(published: PackageOutcome, work: Path) -> None:
     """Both stores opened with xarray alone; NDVI computed anew in double precision from what the parent stores."""
     l1c, ndvi = (work / "home" / "archive" / link.collection / f"{link.id}.zarr" for link in published.items)
