@@ -79,7 +79,16 @@ def record_of(store: Path, key: str) -> ObjectRecord:
 
 def keys_in(store: Path) -> set[str]:
     """Keys of all objects of a store, its manifest excepted."""
-    return {path.relative_to(store).as_posix() for path in store.rglob("*") if not path.is_dir()} - {MANIFEST}
+    keys, below = set[str](), [(str(store), "")]
+    while below:
+        folder, prefix = below.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    below.append((entry.path, f"{prefix}{entry.name}/"))
+                else:
+                    keys.add(f"{prefix}{entry.name}")
+    return keys - {MANIFEST}
 
 
 def write_manifest(store: Path, known: Iterable[ObjectRecord], expected: Iterable[str]) -> ObjectRecord:

@@ -57,7 +57,7 @@ def check_unit(unit: Unit, *, deep: bool) -> Checked:
             faults = [Fault("", "missing")]
         findings += [of_fault(unit, store, fault) for fault in faults]
         findings += _check_link(unit, store) if unit.latest else []
-    item, about_item = check_item(unit, documents)
+    item, about_item = check_item(unit, documents, deep=deep)
     by_object = {finding.object: finding for finding in reversed(findings + about_item)}
     product = documents.product
     return Checked(

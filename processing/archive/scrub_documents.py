@@ -120,8 +120,11 @@ def _contradictions(unit: Unit, product: Product, checksums: Mapping[str, str]) 
     return sorted([*wrong, *unknown, *([] if PRODUCT_RECORD in checksums else [PRODUCT_RECORD])])
 
 
-def check_item(unit: Unit, documents: Documents) -> tuple[Mapping[str, Any] | None, list[Finding]]:
-    """The STAC item as a file: whole, written as we write, and of one mind with the record."""
+def check_item(unit: Unit, documents: Documents, *, deep: bool) -> tuple[Mapping[str, Any] | None, list[Finding]]:
+    """The STAC item as a file: whole, of one mind with the record, and (``deep``) written as we write to the last byte.
+
+    Writing it again to compare takes longer than all else that is looked at in its documents.
+    """
     path = unit.files / ITEM
     content = bytes_of(path)
     if not isinstance(content, bytes):
@@ -129,7 +132,9 @@ def check_item(unit: Unit, documents: Documents) -> tuple[Mapping[str, Any] | No
         return None, [absent(unit, path, content)] if isinstance(content, OSError) else []
     try:
         item = json.loads(content)
-        _require_item(unit, item, content, documents.product)
+        if deep:
+            _require_as_written(item, content)
+        _require_item(unit, item, documents.product)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return None, [corrupt(unit, path, str(error)[:300])]
     return item, []
@@ -140,9 +145,12 @@ def written_item(document: Mapping[str, Any]) -> bytes:
     return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
 
 
-def _require_item(unit: Unit, item: Mapping[str, Any], content: bytes, product: Product | None) -> None:
+def _require_as_written(item: Mapping[str, Any], content: bytes) -> None:
     if written_item(item) != content:
         raise ValueError("not written as items are")
+
+
+def _require_item(unit: Unit, item: Mapping[str, Any], product: Product | None) -> None:
     if (item["collection"], item["id"]) != (unit.collection, unit.item_id):
         raise ValueError(f"it is that of {item['collection']}/{item['id']}")
     if product is None:
