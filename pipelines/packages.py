@@ -211,13 +211,13 @@ def _regular_files(package: Path) -> list[Path]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, symlinks=True, ignore=_special_files)
-    else:
+    """Copy as it is: links as links; devices and pipes left out. Unlike ``copytree``, it stops at the first error."""
+    if source.is_symlink():
+        target.symlink_to(source.readlink())
+    elif source.is_dir():
+        target.mkdir()
+        for entry in sorted(source.iterdir()):
+            _copy(entry, target / entry.name)
+        shutil.copystat(source, target)
+    elif source.is_file():
         shutil.copy2(source, target)
-
-
-def _special_files(folder: str, names: list[str]) -> set[str]:
-    paths = {name: Path(folder, name) for name in names}
-    return {name for name, path in paths.items() if not (path.is_symlink() or path.is_file() or path.is_dir())}

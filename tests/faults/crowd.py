@@ -1,7 +1,8 @@
 """Many at once: processes with threads that publish and catalogue the same scenes, and each other's.
 
 ``python -m tests.faults.crowd HOME PROCESSES THREADS SCENES DUPLICATES``: every scene once, and so many more orders for
-scenes of the same set, dealt out to all. Prints one JSON line for each process: the errors it met, and the records.
+scenes of the same set, dealt out to all. Each process writes ``HOME-<number>.json``, beside HOME: the errors it met,
+and the records.
 """
 
 import json
@@ -58,8 +59,8 @@ def main() -> None:
     for number in range(processes):
         child = os.fork()
         if child == 0:
-            sys.stdout.write(json.dumps(serve(home, threads, asked[number::processes])) + "\n")
-            sys.stdout.flush()
+            ends = serve(home, threads, asked[number::processes])
+            home.with_name(f"{home.name}-{number}.json").write_text(json.dumps(ends))
             os._exit(0)
         children.append(child)
     sys.exit(any(os.waitpid(child, 0)[1] for child in children))

@@ -196,15 +196,17 @@ class Supervisor:
             return None, 0
         calls.append((name, target))
         place = len(calls)
-        if fault.number and (place == fault.number or (fault.effect == "dead" and place > fault.number)):
-            self.watched.injected = self.watched.injected or (name, target)
-            if fault.effect == "kill":
-                os.kill(self._process, signal.SIGKILL)
-                return 0, errno.EINTR
-            if fault.effect == "short":
-                return self._write_half(name, thread, arguments)
-            return 0, fault.error
-        return None, 0
+        if not fault.number or place < fault.number or (place > fault.number and fault.effect != "dead"):
+            return None, 0
+        if fault.effect == "short":
+            written, failure = self._write_half(name, thread, arguments)
+            self.watched.injected = None if written is None else (name, target)
+            return written, failure
+        self.watched.injected = self.watched.injected or (name, target)
+        if fault.effect == "kill":
+            os.kill(self._process, signal.SIGKILL)
+            return 0, errno.EINTR
+        return 0, fault.error
 
     def _target(self, name: str, thread: int, arguments: list[int]) -> str | None:
         """What the call would change, relative to the watched folder; None if it lies elsewhere."""

@@ -14,11 +14,14 @@ from catalogs import open_store
 from configs.registry import Registry, load_registry
 from configs.settings import Home
 from pipelines.catalogue import catalogue_product
+from pipelines.outcomes import Stop
+from pipelines.packages import quarantine_package
 from pipelines.rebuild import rebuild_catalogue
 from pipelines.recovery import recover_home
 from processing.archive import record, write
 from processing.model.lineage import Lineage
 from processing.model.product import Product, ProductDraft
+from processing.model.quality import Outcome
 from tests.archive import synthetic
 
 NAMES = ("pan",)
@@ -92,6 +95,11 @@ def _delete(home: Path, order: dict[str, Any], _: Registry) -> str:
     return ""
 
 
+def _quarantine(home: Path, order: dict[str, Any], _: Registry) -> str:
+    stop = Stop(outcome=Outcome.QUARANTINED, reason="xml.dtd_forbidden", message="it holds a DTD")
+    return str(quarantine_package(Path(order["package"]), Home(home), stop))
+
+
 def _set_clock(shift: timedelta) -> None:
     """This process from now on lives in another time."""
 
@@ -106,4 +114,5 @@ def _set_clock(shift: timedelta) -> None:
 
 _STEPS: dict[str, Callable[[Path, dict[str, Any], Registry], str]] = {
     "ingest": _ingest, "publish": _publish, "recover": _recover, "rebuild": _rebuild, "delete": _delete,
+    "quarantine": _quarantine,
 }  # fmt: skip
