@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markdown import Markdown
 
 from pipelines.cli.options import DebugOption, HomeOption, JsonOption
 from pipelines.cli.output import configure_logging, err, out, plain_errors, print_json, progress_bar
@@ -93,3 +94,38 @@ def ortho(
             print_json(result.document())
         else:
             show_bench(result, out, err)
+
+
+@bench.command()
+def archive(
+    home: HomeOption = None,
+    size: Annotated[int, typer.Option(help="Rows and columns of the band.", min=1024, max=40_000)] = 10_000,
+    windows: Annotated[int, typer.Option(help="Random windows to read.", min=1)] = 200,
+    runs: Annotated[int, typer.Option(help="Rounds in which the tools take turns.", min=1, max=100)] = 3,
+    threads: Annotated[int, typer.Option(help="CPUs that every tool is bound to.", min=1)] = 2,
+    report: Annotated[Path | None, typer.Option(help="Folder for archive.md and archive.json.", metavar="DIR")] = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write and read one band in the archive's format, zarr-python's and Icechunk's defaults, and as a COG.
+
+    Times, sizes, and ratios pair by pair, within rounds; what was read is compared with what was written. About
+    two minutes; `--size 2500 --runs 1` a few seconds.
+
+    Example: `qyran bench archive --size 10000 --report bench/ --json`
+    """
+    configure_logging(debug=debug)
+    with plain_errors(as_json=as_json, debug=debug):
+        from configs.settings import Home
+        from pipelines.bench.archive import ArchiveBenchOptions, describe, run_archive_bench, write_report
+
+        options = ArchiveBenchOptions(size=size, windows=windows, runs=runs, threads=threads)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        with progress_bar("bench") as tell:
+            result = run_archive_bench(Home.resolve(home).path / "bench", options, progress=tell)
+        if report is not None:
+            write_report(result, report)
+        if as_json:
+            print_json(result.document())
+        else:
+            out.print(Markdown(describe(result)))
