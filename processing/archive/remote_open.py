@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,13 @@ class RemoteStore:
         FileNotFoundError
             If it has none: what is there was never published.
         """
+        return hashlib.sha256(self.manifest).hexdigest()
+
+    @cached_property
+    def manifest(self) -> bytes:
+        """Its manifest: it never changes."""
         with explained(self.place, MANIFEST):
-            return hashlib.sha256(bytes(open_objects(self.place).get(MANIFEST).bytes())).hexdigest()
+            return bytes(open_objects(self.place).get(MANIFEST).bytes())
 
 
 type Store = Path | RemoteStore
@@ -125,6 +131,15 @@ def read_region(store: Store, path: str, region: Any) -> npt.NDArray[np.generic]
     """
     with explained(store.place, path) if isinstance(store, RemoteStore) else contextlib.nullcontext():
         return np.asarray(array_of(store, path)[region])
+
+
+def listed_digest(store: Store, key: str) -> str | None:
+    """SHA-256 that a store's manifest states for an object, hex; None if it cannot be read, or lists none."""
+    try:
+        content = (store / MANIFEST).read_bytes() if isinstance(store, Path) else store.manifest
+        return str(json.loads(content)["objects"][key]["sha256"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def digest_of(store: Store) -> str:

@@ -98,7 +98,7 @@ def open_scenes(
 
 def _scene(path: Path | str | Place, group: str | None, resolution: float | None) -> _Scene:
     chosen = choose(path, group=group, resolution=resolution)
-    root = read_metadata(chosen.store, "")["attributes"]
+    root = read_metadata(chosen.store, "", listed=True)["attributes"]
     try:
         return _Scene(
             chosen.store,

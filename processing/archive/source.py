@@ -4,6 +4,7 @@ What is sliced here is decoded and masked in the same breath, so that a window o
 the window, not the shards under them: Dask hands a slice down to its source, but not through a function.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pyproj import CRS
 from processing.archive.encode import decode, fill_of
 from processing.archive.layout import GRID_MAPPING
 from processing.archive.objects import explained, open_objects
-from processing.archive.remote_open import Store, read_region
+from processing.archive.remote_open import Store, listed_digest, read_region
 from processing.archive.shard_read import ArrayLayout, Region, read_window
 from processing.model.errors import Defect
 from processing.model.product import Encoding
@@ -26,15 +27,21 @@ type Metadata = dict[str, Any]
 """A ``zarr.json``, parsed."""
 
 
-def read_metadata(store: Store, path: str) -> Metadata:
+def read_metadata(store: Store, path: str, *, listed: bool = False) -> Metadata:
     """The ``zarr.json`` of a group or array, what is consolidated in it included.
+
+    Parameters
+    ----------
+    listed
+        Hold it against the manifest: pixels carry checksums of their own, but what gives them a meaning does not. One
+        bit of a scale factor turns into other values, and nothing else would notice.
 
     Raises
     ------
     FileNotFoundError
         If there is none.
     Defect
-        ``archive.corrupt`` if it cannot be parsed.
+        ``archive.corrupt`` if it cannot be parsed, or is not what was published.
     """
     key = f"{path}/zarr.json" if path else "zarr.json"
     if isinstance(store, Path):
@@ -42,6 +49,13 @@ def read_metadata(store: Store, path: str) -> Metadata:
     else:
         with explained(store.place, key):
             content = bytes(open_objects(store.place).get(key).bytes())
+    if listed and hashlib.sha256(content).hexdigest() != listed_digest(store, key):
+        raise Defect(
+            "metadata is not what was published",
+            kind="archive.corrupt",
+            where=f"{store}/{key}",
+            remedy="qyran verify --deep says what else is damaged; --repair fetches it from a second place.",
+        )
     try:
         metadata = json.loads(content)
         attributes = dict(metadata["attributes"])
@@ -214,7 +228,7 @@ def level_facts(store: Store, place: str, bands: tuple[str, ...], flags: str) ->
     Defect
         ``archive.corrupt`` if something is missing in it.
     """
-    metadata = read_metadata(store, place)
+    metadata = read_metadata(store, place, listed=True)
     try:
         nodes = metadata["consolidated_metadata"]["metadata"]
         return LevelFacts(

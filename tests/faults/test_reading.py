@@ -11,6 +11,7 @@ import rioxarray  # noqa: F401 - gives datasets their .rio
 
 from processing.archive.open import open_product
 from processing.archive.write import publish_product
+from processing.model.errors import Defect
 from tests.archive import synthetic
 from tests.faults import witness
 from tests.faults.counts import COUNTS
@@ -63,6 +64,18 @@ def test_one_bit_anywhere_in_a_store_is_never_read_as_other_values(store, tmp_pa
     COUNTS["silent"] += len(wrong)
     assert wrong == []
     assert refused > 0
+
+
+def test_a_bit_of_a_scale_factor_is_told_of(store, tmp_path):
+    """What no checksum of a chunk covers: the numbers that give the pixels their meaning."""
+    copy = shutil.copytree(store, tmp_path / "copy.zarr")
+    victim = copy / "measurements/reflectance/r4m/zarr.json"
+    content = victim.read_bytes()
+    assert b'"scale_factor": 0.0001' in content
+    victim.write_bytes(content.replace(b'"scale_factor": 0.0001', b'"scale_factor": 0.0003'))
+    with pytest.raises(Defect) as caught:
+        open_product(copy)
+    assert caught.value.kind == "archive.corrupt"
 
 
 def test_no_lost_object_is_read_as_nodata(store, tmp_path):
