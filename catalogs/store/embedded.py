@@ -101,10 +101,11 @@ class EmbeddedStore:
     def put_items(self, items: Iterable[Item]) -> int:
         """Add or replace many items."""
         count = 0
-        for batch in batched(items, _BATCH):
-            rows = [to_row(item) for item in batch]
-            with database.transaction(self._connection) as connection:
-                count += writing.write(connection, rows)
+        with database.many_writes(self._connection) as connection:
+            for batch in batched(items, _BATCH):
+                rows = [to_row(item) for item in batch]
+                with database.transaction(connection):
+                    count += writing.write(connection, rows)
         return count
 
     def get_item(self, collection: str, item_id: str, entitlement: Entitlement = EVERYTHING) -> Item | None:
@@ -139,12 +140,12 @@ class EmbeddedStore:
             return writing.remove(connection, collection, item_id)
 
     def items(self, collection: str | None = None) -> Iterator[Item]:
-        """All items by collection and id, read as they are asked for."""
-        place = ("", "") if collection is None else (collection, "")
+        """All items by id and collection, read as they are asked for."""
+        place = ("", "")
         within = "" if collection is None else " AND collection = ?"
         question = (
-            "SELECT collection, id, properties, rest FROM items"  # noqa: S608 - only placeholders
-            f" WHERE (collection, id) > (?, ?){within} ORDER BY collection, id LIMIT ?"
+            "SELECT id, collection, properties, rest FROM items"  # noqa: S608 - only placeholders
+            f" WHERE (id, collection) > (?, ?){within} ORDER BY id, collection LIMIT ?"
         )
         while True:
             values = (*place, *(() if collection is None else (collection,)), _BATCH)

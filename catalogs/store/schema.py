@@ -17,9 +17,8 @@ _SCHEMA = (
         "CREATE TABLE items (key INTEGER PRIMARY KEY, collection TEXT NOT NULL REFERENCES collections (id),"
         " id TEXT NOT NULL, moment INTEGER NOT NULL, starts INTEGER NOT NULL, stops INTEGER NOT NULL,"
         " west REAL, south REAL, east REAL, north REAL, cloud, shape BLOB, properties TEXT NOT NULL,"
-        " rest BLOB NOT NULL, UNIQUE (collection, id))"
+        " rest BLOB NOT NULL, UNIQUE (id, collection))"
     ),
-    "CREATE INDEX items_by_id ON items (id)",
     "CREATE INDEX items_by_moment ON items (moment DESC, collection, id)",
     "CREATE INDEX items_by_collection_and_moment ON items (collection, moment DESC, id)",
     "CREATE INDEX items_by_cloud ON items (cloud, collection, id)",
