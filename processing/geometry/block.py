@@ -28,7 +28,7 @@ from processing.model.sensor_model import SensorModel
 TILE_PX = 125
 """Pixels a side of what is mapped and resampled at a time: its source, positions and values stay in the second cache
 (1 MB for four bands), and it fits into the archive's chunks."""
-READ_PX = 8 * TILE_PX
+READ_PX = 4 * TILE_PX
 """Rows of output for which the image is read at a time: more would hold more memory, fewer read more twice."""
 
 
@@ -102,6 +102,7 @@ class OrthoBlocks:
                     values,
                     bits,
                 )
+            del counts  # before the next ones are read: two windows would be held at a time
 
     def block(self, index: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
         """Pixels ``(band, y, x)`` and flags ``(y, x)`` of one block."""
