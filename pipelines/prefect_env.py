@@ -1,6 +1,7 @@
 """Prefect, told before it is imported how to behave inside Qyran: its own home, nothing sent anywhere, few words."""
 
 import atexit
+import json
 import logging
 import os
 import secrets
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 WORK_POOL = "qyran"
 """Where deployments send their runs."""
+SERVER_FILE = "server.json"
+"""In Prefect's home: where the server of ``qyran up`` answers, and its process."""
 LOOPBACK = "127.0.0.1,localhost,::1"
 _PREPARED = "QYRAN_PREFECT_PREPARED"
 """Set in the environment of a process, and of its children, whose Prefect was told how to behave."""
@@ -54,7 +57,8 @@ def prepare_prefect(prefect_home: Path) -> None:
 
     Prefect starts a temporary server on loopback at the first flow (some 10 to 20 s) and stops it when the process
     ends; its database stays in ``prefect_home``, so that the history of runs does too. A random password keeps
-    other users of the machine away from it. Where ``PREFECT_API_URL`` names a running server, that one is used.
+    other users of the machine away from it. Where ``PREFECT_API_URL`` names a running server, that one is used; and so
+    is the one of ``qyran up`` on this home: two servers on one database would lock each other out.
 
     Prefect reads its settings once: a process that works for a second installation keeps its records with the first.
 
@@ -71,7 +75,10 @@ def prepare_prefect(prefect_home: Path) -> None:
     prefect_home.mkdir(parents=True, exist_ok=True, mode=0o700)
     prefect_home.chmod(0o700)
     settings = prefect_environment(prefect_home) | {"PREFECT_LOGGING_LEVEL": "WARNING"}
-    if "PREFECT_API_URL" not in os.environ:
+    running = running_server(prefect_home)
+    if "PREFECT_API_URL" not in os.environ and running is not None:
+        settings |= running
+    elif "PREFECT_API_URL" not in os.environ:
         password = f"qyran:{secrets.token_urlsafe(24)}"
         settings |= {
             "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
@@ -82,6 +89,25 @@ def prepare_prefect(prefect_home: Path) -> None:
     os.environ.update(settings, **{_PREPARED: str(os.getpid())})
     beyond = os.environ.get("NO_PROXY", "")
     os.environ["NO_PROXY"] = f"{beyond},{LOOPBACK}" if beyond else LOOPBACK
+
+
+def announce_server(prefect_home: Path, url: str, process: int) -> None:
+    """Leave word of a server that runs, for those who come later."""
+    draft = prefect_home / f".{SERVER_FILE}.{process}"
+    draft.write_text(json.dumps({"url": url, "pid": process}))
+    draft.replace(prefect_home / SERVER_FILE)
+
+
+def running_server(prefect_home: Path) -> dict[str, str] | None:
+    """What a client of the server that runs on this home must know; None where none runs."""
+    try:
+        told = json.loads((prefect_home / SERVER_FILE).read_bytes())
+        if b"prefect" not in Path(f"/proc/{int(told['pid'])}/cmdline").read_bytes():
+            return None
+        auth = (prefect_home / "auth").read_text().strip()
+        return {"PREFECT_API_URL": str(told["url"]), "PREFECT_API_AUTH_STRING": auth}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @contextmanager
@@ -111,6 +137,14 @@ def server_starting() -> Iterator[None]:
     finally:
         # Prefect itself would not wait for a server that is starting already.
         starting.join()
+
+
+def stop_server() -> None:
+    """Stop the temporary server of this process, if it has one."""
+    if "prefect" in sys.modules:
+        from prefect.server.api.server import SubprocessASGIServer
+
+        SubprocessASGIServer().stop()
 
 
 def _end_with_us(server: "SubprocessASGIServer") -> None:

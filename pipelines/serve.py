@@ -13,7 +13,7 @@ from types import FrameType
 
 from configs.catalogue import load_catalogue_config
 from configs.settings import Home
-from pipelines.prefect_env import LOOPBACK, WORK_POOL, prefect_environment
+from pipelines.prefect_env import LOOPBACK, SERVER_FILE, WORK_POOL, announce_server, prefect_environment
 from pipelines.process_tree import ProcessTree, Program
 from pipelines.secret_files import operator_token, operator_token_path, prefect_auth
 from processing.model.errors import BadInput, Defect
@@ -102,6 +102,7 @@ def serve(home: Home, *, port: int, prefect_port: int, say: Say, ready: Callable
             # A second Ctrl-C must not leave half of it running.
             for sign in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(sign, signal.SIG_IGN)
+            (home.prefect / SERVER_FILE).unlink(missing_ok=True)
             tree.end()
 
 
@@ -115,6 +116,7 @@ def _start(tree: ProcessTree, home: Home, port: int, prefect_port: int, say: Say
     _wait(tree, api, port, "/healthz")
     say("the catalogue answers; Prefect starts")
     _wait(tree, server, prefect_port, "/api/health")
+    announce_server(home.prefect, f"http://{HOST}:{prefect_port}/api", server.process.pid)
     say("registering flows")
     tree.finish(tree.start("enrol", [python, "-m", "pipelines.enrol"]), _START_S)
     tree.start(

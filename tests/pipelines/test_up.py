@@ -137,6 +137,30 @@ def test_the_worker_runs_what_is_asked_for(running, tmp_path):
     assert list((home / "quarantine").glob("*/reason.json"))
 
 
+def test_commands_use_the_server_that_runs(running, tmp_path):
+    """Two servers on one database would lock each other out: what the command line does is seen in the same place."""
+    home, addresses, _ = running
+    broken = tmp_path / "broken_too.zip"
+    broken.write_bytes(b"no archive either")
+    environment = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
+    done = subprocess.run(
+        [QYRAN, "process", str(broken), "--home", str(home), "--json"],
+        capture_output=True, text=True, check=False, timeout=180, env=environment,
+    )  # fmt: skip
+    assert "broken_too" in done.stdout, done.stderr
+    with prefect(addresses) as client:
+        runs = client.post("/flow_runs/filter", json={}).json()
+    assert any("broken_too" in json.dumps(run["parameters"]) for run in runs)
+
+
+def test_what_serves_customers_knows_no_prefect():
+    code = (
+        "import sys, pipelines.serve_api, catalogs.api.app, pipelines.secret_files, configs.catalogue;"
+        "assert not {'prefect', 'dask', 'xarray', 'zarr', 'rasterio'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
 def test_a_port_in_use_is_said(running, tmp_path):
     _, addresses, _ = running
     port = addresses["stac"].split(":")[2].split("/")[0]
