@@ -23,7 +23,7 @@ from stac_fastapi.types.config import ApiSettings
 from stac_fastapi.types.extension import ApiExtension
 from starlette.middleware.cors import CORSMiddleware
 
-from catalogs.api import client, documentation, downloads, figures, links, operations, transactions
+from catalogs.api import client, documentation, downloads, figures, links, operations, tiles, transactions
 from catalogs.api.answers import Conditional, Json
 from catalogs.api.errors import add_handlers
 from catalogs.api.guard import Guard, Limits
@@ -75,14 +75,21 @@ def create_app(serving: Serving, routers: tuple[APIRouter, ...] = ()) -> FastAPI
     state = app.state
     state.home, state.store, state.config, state.meters = serving.home, serving.store, config, meters
     state.gate = Gate(config.public_collections, serving.operator_token)
-    for router in (operations.router, documentation.router, downloads.router, transactions.router, _versions()):
+    for router in (
+        operations.router,
+        documentation.router,
+        downloads.router,
+        tiles.router,
+        transactions.router,
+        _versions(),
+    ):
         app.include_router(router)
     _add_stac(app, config)
     for router in routers:
         app.include_router(router)
     add_handlers(app)
     # What stands last is asked first.
-    app.add_middleware(Conditional, untouched=(links.DOWNLOAD + "/", "/tiles/"))
+    app.add_middleware(Conditional, untouched=(links.DOWNLOAD + "/",))
     if config.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["GET", "HEAD", "POST"],

@@ -68,11 +68,11 @@ def find_file(home: Path, store: CatalogueStore, entitlement: Entitlement, place
     """
     collection, name, key, rest = place
     item_id, _, version = name.partition("@")
-    item = _item(store, entitlement, collection, item_id, version)
+    item = item_of(store, entitlement, collection, item_id, version)
     asset = (item or {}).get("assets", {}).get(key)
     if item is None or asset is None:
         raise NotFound("there is no such file")
-    target = _place_of(home, item, str(asset["href"]), earlier=bool(version))
+    target = place_of(home, item, str(asset["href"]), earlier=bool(version))
     base, _, inner = rest.partition("/")
     if target is None or base != target.name:
         raise NotFound("there is no such file")
@@ -85,14 +85,17 @@ def find_file(home: Path, store: CatalogueStore, entitlement: Entitlement, place
     return Found(target, str(asset.get("type", "application/octet-stream")), sha256, asset.get("file:size"))
 
 
-def _item(store: CatalogueStore, entitlement: Entitlement, collection: str, item_id: str, version: str) -> Item | None:
+def item_of(
+    store: CatalogueStore, entitlement: Entitlement, collection: str, item_id: str, version: str
+) -> Item | None:
+    """An item in its latest or an earlier version; None if there is none, or not for this asker."""
     if not version:
         return store.get_item(collection, item_id, entitlement)
     kept = store.versions(collection, item_id, entitlement)
     return next((found for found in kept if found["properties"].get("version") == version), None)
 
 
-def _place_of(home: Path, item: Item, href: str, *, earlier: bool) -> Path | None:
+def place_of(home: Path, item: Item, href: str, *, earlier: bool) -> Path | None:
     """Where an asset lies; None if that is not among the files of its own product."""
     if "://" in href or "\0" in href:
         return None

@@ -15,7 +15,9 @@ from processing.model.errors import BadInput, Conflict, Denied, QyranError, Retr
 
 log = logging.getLogger(__name__)
 
-_UNPROCESSABLE = ("search.filter", "search.geometry", "search.text", "search.too_broad", "search.too_large", "stac.")
+_UNPROCESSABLE = (
+    "search.filter", "search.geometry", "search.text", "search.too_broad", "search.too_large", "stac.", "tiles.",
+)  # fmt: skip
 """Kinds of requests that can be read, and are refused for what they ask; the others cannot be read."""
 
 

@@ -8,6 +8,8 @@ from starlette.requests import Request
 from catalogs.entitlement import EVERYTHING, Entitlement
 from processing.model.errors import QyranError
 
+ANONYMOUS = "anonymous"
+
 
 class Unauthorised(QyranError):
     """A token that is none of ours, or none where one is needed."""
@@ -37,7 +39,7 @@ class Gate:
 
     def __init__(self, public_collections: tuple[str, ...], operator_token: str | None) -> None:
         public = EVERYTHING if "*" in public_collections else Entitlement(collections=frozenset(public_collections))
-        self._anybody = Principal("anonymous", public)
+        self._anybody = Principal(ANONYMOUS, public)
         self._operator = Principal("operator", EVERYTHING, operator=True)
         self._token = None if operator_token is None else operator_token.encode()
 

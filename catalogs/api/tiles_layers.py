@@ -1,0 +1,249 @@
+"""What of an item can be looked at: its COGs and its render presets, found by name and never by an address."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shapely import LineString
+
+from catalogs.api.downloads import item_of, place_of
+from catalogs.api.errors import NotFound
+from catalogs.entitlement import Entitlement
+from catalogs.store.protocol import CatalogueStore, Item
+from processing.archive.layout import COG_TYPE
+from processing.model.errors import Retryable
+
+MAX_ZOOM = 24
+_EQUATOR_M = 40_075_016.685578488
+"""Around the sphere of Web Mercator."""
+_TILE_PX = 256
+_EDGE_LATITUDE = 85.051128
+_FALLBACK_M = 10.0
+_LIGHTEST = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One COG of an item."""
+
+    key: str
+    title: str
+    path: Path
+    digest: str
+    """Of its bytes, as the catalogue has it."""
+    scale: float | None
+    """physical = stored * scale + offset; None where the numbers mean nothing by themselves: a picture, flags."""
+    offset: float
+    unit: str
+    flags: tuple[tuple[str, int], ...]
+    """Names and bits, where it holds quality flags."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """Something to look at."""
+
+    name: str
+    title: str
+    sources: tuple[Source, ...]
+    """One COG, or three of one band each."""
+    rescale: tuple[tuple[float, float], ...] = ()
+    """Stored numbers that are darkest and lightest, for each source; empty: it is a picture already, or flags."""
+    palette: str | None = None
+    """Colour table of rio-tiler's, for one band."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An item, and where its files lie."""
+
+    item: Item
+    home: Path
+    earlier: bool
+    """It is not the latest version."""
+
+    @property
+    def presets(self) -> dict[str, Any]:
+        """Render presets whose assets are all there."""
+        renders = self.item["properties"].get("renders", {})
+        return {name: found for name, found in renders.items() if all(map(self._is_cog, found["assets"]))}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Layers: the picture first, then presets, then the other COGs."""
+        cogs = [key for key in self.item.get("assets", {}) if self._is_cog(key)]
+        return tuple(dict.fromkeys([*(key for key in cogs if key == "visual"), *self.presets, *cogs]))
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """Assets of physical values."""
+        assets: Mapping[str, Any] = self.item.get("assets", {})
+        return tuple(key for key, asset in assets.items() if self._is_cog(key) and "raster:scale" in asset)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Assets of quality flags."""
+        assets: Mapping[str, Any] = self.item.get("assets", {})
+        return tuple(key for key, asset in assets.items() if self._is_cog(key) and "classification:bitfields" in asset)
+
+    def _is_cog(self, key: str) -> bool:
+        return str(self.item.get("assets", {}).get(key, {}).get("type", "")) == COG_TYPE
+
+    def layer(self, name: str) -> Layer:
+        """A layer by its name; a preset goes before an asset of the same name.
+
+        Raises
+        ------
+        NotFound
+            If there is none.
+        """
+        preset = self.presets.get(name)
+        if preset is None:
+            return self.asset(name)
+        limits = tuple((float(low), float(high)) for low, high in preset["rescale"])
+        return Layer(
+            name=name,
+            title=str(preset.get("title", name)),
+            sources=tuple(self.source(key) for key in preset["assets"]),
+            rescale=limits,
+            palette=preset.get("colormap_name"),
+        )
+
+    def asset(self, key: str) -> Layer:
+        """An asset as it is: grey between what most of its pixels lie between, if it holds values.
+
+        Raises
+        ------
+        NotFound
+            If there is no such COG.
+        """
+        source = self.source(key)
+        limits = () if source.scale is None else (_limits(source, self.item["assets"][key].get("statistics", {})),)
+        return Layer(name=key, title=source.title, sources=(source,), rescale=limits)
+
+    def source(self, key: str) -> Source:
+        """A COG by its asset's key.
+
+        Raises
+        ------
+        NotFound
+            If the item has no such COG, or it does not lie with its product.
+        Retryable
+            ``tiles.changed`` if the file is not the one that the catalogue names: it is just being replaced.
+        """
+        if not self._is_cog(key):
+            raise NotFound("there is no such layer")
+        asset = self.item["assets"][key]
+        place = place_of(self.home, self.item, str(asset["href"]), earlier=self.earlier)
+        if place is None or not place.is_file():
+            raise NotFound("there is no such layer")
+        path = place.resolve()
+        if asset.get("file:size", path.stat().st_size) != path.stat().st_size:
+            raise Retryable(
+                "the file is not the one that the catalogue names", kind="tiles.changed", remedy="Ask again in a while."
+            )
+        return Source(
+            key=key,
+            title=str(asset.get("title", key)),
+            path=path,
+            digest=str(asset.get("file:checksum", "")),
+            scale=asset.get("raster:scale"),
+            offset=float(asset.get("raster:offset", 0.0)),
+            unit=str(asset.get("unit", "1")),
+            flags=tuple(
+                (str(field["name"]), 1 << int(field["offset"])) for field in asset.get("classification:bitfields", ())
+            ),
+        )
+
+
+def shown(home: Path, store: CatalogueStore, entitlement: Entitlement, collection: str, name: str) -> Shown:
+    """An item by collection and ``ID`` or ``ID@VERSION``.
+
+    Raises
+    ------
+    NotFound
+        If there is none, or not for this asker.
+    """
+    item_id, _, version = name.partition("@")
+    item = item_of(store, entitlement, collection, item_id, version)
+    if item is None:
+        raise NotFound("there is no such item")
+    return Shown(item, home, bool(version))
+
+
+def extent(item: Item) -> tuple[float, float, float, float]:
+    """West, south, east, north of an item, in degrees; west is greater than east across the antimeridian."""
+    box = [float(value) for value in item["bbox"]]
+    west, south, east, north = box if len(box) == 4 else (box[0], box[1], box[3], box[4])
+    return west, south, east, north
+
+
+def plain_extent(item: Item) -> tuple[float, float, float, float]:
+    """As :func:`extent`, but the whole way round for what crosses the antimeridian: TileJSON and WMTS know no other."""
+    west, south, east, north = extent(item)
+    return (west, south, east, north) if west <= east else (-180.0, south, 180.0, north)
+
+
+def along(corners: list[tuple[float, float]], count: int) -> list[tuple[float, float]]:
+    """Points at equal distances along a line through corners, in degrees; both ends belong to it."""
+    line = LineString(corners)
+    if line.length == 0:
+        return [corners[0]] * count
+    points = (line.interpolate(place / (count - 1), normalized=True) for place in range(count))
+    return [(point.x, point.y) for point in points]
+
+
+def native_zoom(item: Item, keys: tuple[str, ...]) -> int:
+    """The zoom level whose pixels are no coarser than the finest of some assets."""
+    assets = item.get("assets", {})
+    every = [
+        float(asset["raster:spatial_resolution"]) for asset in assets.values() if "raster:spatial_resolution" in asset
+    ]
+    own = [
+        float(assets[key]["raster:spatial_resolution"]) for key in keys if "raster:spatial_resolution" in assets[key]
+    ]
+    resolution = min(own or every or [float(item["properties"].get("gsd", _FALLBACK_M))])
+    _, south, _, north = extent(item)
+    shrunk = max(math.cos(math.radians(min(abs(south + north) / 2, _EDGE_LATITUDE))), 0.05)
+    at_zero = _EQUATOR_M / _TILE_PX * shrunk
+    return min(max(math.ceil(math.log2(at_zero / max(resolution, _LIGHTEST)) - 1e-6), 0), MAX_ZOOM)
+
+
+def tile_outline(z: int, x: int, y: int) -> tuple[float, float, float, float]:
+    """West, south, east, north of a tile in metres of Web Mercator."""
+    side = _EQUATOR_M / 2**z
+    west, north = x * side - _EQUATOR_M / 2, _EQUATOR_M / 2 - y * side
+    return west, north - side, west + side, north
+
+
+def touches(item: Item, z: int, x: int, y: int) -> bool:
+    """Whether a tile may show something of an item; its outline is taken a little wider than it is."""
+    west, south, east, north = extent(item)
+    per_tile = 360.0 / 2**z
+    slack = per_tile / 16 + 1e-3
+    left, right = x * per_tile - 180.0 - slack, (x + 1) * per_tile - 180.0 + slack
+    low, high = (_tile_row(latitude, z) for latitude in (north + slack, south - slack))
+    if not low <= y <= high:
+        return False
+    sides = ((west, east),) if west <= east else ((west, 180.0), (-180.0, east))
+    return any(left <= last and first <= right for first, last in sides)
+
+
+def _tile_row(latitude: float, z: int) -> int:
+    latitude = math.radians(min(max(latitude, -_EDGE_LATITUDE), _EDGE_LATITUDE))
+    rows = 1 << z
+    row = math.floor((1 - math.asinh(math.tan(latitude)) / math.pi) / 2 * rows)
+    return min(max(row, 0), rows - 1)
+
+
+def _limits(source: Source, statistics: Mapping[str, float]) -> tuple[float, float]:
+    """Two standard deviations around the mean, as far as there are values; in stored numbers."""
+    scale = source.scale or 1.0
+    low, high = statistics.get("minimum", 0.0), statistics.get("maximum", 1.0)
+    if "mean" in statistics and "stddev" in statistics:
+        mean, spread = statistics["mean"], 2 * statistics["stddev"]
+        low, high = max(low, mean - spread), min(high, mean + spread)
+    darkest, lightest = ((value - source.offset) / scale for value in (low, high))
+    return darkest, max(lightest, darkest + 1)
