@@ -5,7 +5,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from catalogs import open_store
+from catalogs import catalogue_exists, open_store
 from catalogs.collection import to_collection
 from catalogs.item import with_absolute_hrefs
 from catalogs.store.protocol import CatalogueStore, SearchRequest
@@ -69,7 +69,7 @@ def is_catalogued(home: Home, product: Product) -> bool:
     from pipelines.archive_place import archive_place
 
     path = item_path(product, home)
-    if not path.is_file() or not home.catalogue.is_dir():
+    if not path.is_file() or not catalogue_exists(home.catalogue):
         return False
     with closing(open_store(home.catalogue)) as store:
         found = store.get_item(product.collection, product.id)
@@ -109,7 +109,7 @@ def store_of(home: Home) -> CatalogueStore:
     BadInput
         ``catalogue.missing`` if nothing was ever catalogued there.
     """
-    if not home.catalogue.is_dir():
+    if not catalogue_exists(home.catalogue):
         raise BadInput(
             "there is no catalogue here yet",
             kind="catalogue.missing",

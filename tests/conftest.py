@@ -35,7 +35,7 @@ os.environ.update(
     NO_COLOR="1",
     COLUMNS="140",
 )
-for name in ("QYRAN_HOME", "FORCE_COLOR", "PREFECT_API_URL", "PREFECT_PROFILE"):
+for name in ("QYRAN_HOME", "QYRAN_CATALOGUE_URL", "FORCE_COLOR", "PREFECT_API_URL", "PREFECT_PROFILE"):
     os.environ.pop(name, None)
 
 

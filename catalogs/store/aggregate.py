@@ -1,6 +1,7 @@
 """Figures about all items that match, from the embedded store's tables."""
 
 import sqlite3
+from collections.abc import Mapping
 
 from catalogs.store.filters import Sql
 from catalogs.store.plan import Plan
@@ -30,6 +31,18 @@ def aggregated(connection: sqlite3.Connection, plan: Plan, names: tuple[str, ...
     BadInput
         ``search.aggregation`` for a name that is none of them.
     """
+    check_names(names)
+    return tuple(_figure(connection, plan, name) for name in names)
+
+
+def check_names(names: tuple[str, ...]) -> None:
+    """Refuse what no store can tell.
+
+    Raises
+    ------
+    BadInput
+        ``search.aggregation`` for a name that is none of ``AGGREGATIONS``.
+    """
     unknown = [name for name in names if name not in AGGREGATIONS]
     if unknown:
         raise BadInput(
@@ -37,7 +50,11 @@ def aggregated(connection: sqlite3.Connection, plan: Plan, names: tuple[str, ...
             kind="search.aggregation",
             remedy=f"Known: {', '.join(AGGREGATIONS)}.",
         )
-    return tuple(_figure(connection, plan, name) for name in names)
+
+
+def cloud_buckets(found: Mapping[int, int]) -> tuple[Bucket, ...]:
+    """How many items lie in each of ``CLOUD_RANGES``, by its number."""
+    return tuple(_cloud_bucket(number, found.get(number, 0)) for number in range(len(CLOUD_RANGES)))
 
 
 def _figure(connection: sqlite3.Connection, plan: Plan, name: str) -> Aggregation:
@@ -54,10 +71,10 @@ def _figure(connection: sqlite3.Connection, plan: Plan, name: str) -> Aggregatio
     )
     rows = [row for row in connection.execute(question.text, question.values) if row[0] is not None]
     if name == "cloud_cover_frequency":
-        buckets = [_cloud_bucket(number, dict(rows).get(number, 0)) for number in range(len(CLOUD_RANGES))]
+        buckets = cloud_buckets(dict(rows))
     else:
-        buckets = [Bucket(key=str(key), frequency=count) for key, count in rows]
-    return Aggregation(name=name, data_type="frequency_distribution", buckets=tuple(buckets))
+        buckets = tuple(Bucket(key=str(key), frequency=count) for key, count in rows)
+    return Aggregation(name=name, data_type="frequency_distribution", buckets=buckets)
 
 
 def _cloud_bucket(number: int, count: int) -> Bucket:

@@ -66,30 +66,32 @@ def _condition(node: Node) -> Sql:
         parts = [_condition(argument) for argument in arguments]
         return Sql.join("(" + f" {op.upper()} ".join(["{}"] * len(parts)) + ")", *parts)
     if op == "not":
-        return Sql.join("(NOT {})", _condition(_only(arguments)))
+        return Sql.join("(NOT {})", _condition(only(arguments)))
     if op == "isnull":
-        return Sql.join("({} IS NULL)", _value(_only(arguments)))
+        return Sql.join("({} IS NULL)", _value(only(arguments)))
     builder = _BUILDERS.get(op)
     if builder is None:
         raise bad_filter(f"'{op}' is not supported")
     return builder(op, arguments)
 
 
-def _only(arguments: Sequence[Node]) -> Node:
+def only(arguments: Sequence[Node]) -> Node:
+    """The one argument."""
     if len(arguments) != 1:
         raise bad_filter("one argument expected")
     return arguments[0]
 
 
-def _two(op: str, arguments: Sequence[Node]) -> tuple[Node, Node]:
+def two(op: str, arguments: Sequence[Node]) -> tuple[Node, Node]:
+    """The two arguments."""
     if len(arguments) != 2:
         raise bad_filter(f"'{op}' takes two arguments")
     return arguments[0], arguments[1]
 
 
 def _comparison(op: str, arguments: Sequence[Node]) -> Sql:
-    left, right = _two(op, arguments)
-    if _is_time(left) or _is_time(right) or _compares_datetime(left, right):
+    left, right = two(op, arguments)
+    if is_time(left) or is_time(right) or compares_datetime(left, right):
         return _time_comparison(op, left, right)
     return _compare(_value(left), op, _value(right))
 
@@ -114,7 +116,7 @@ def _between(_: str, arguments: Sequence[Node]) -> Sql:
 
 
 def _membership(op: str, arguments: Sequence[Node]) -> Sql:
-    value, choices = _two(op, arguments)
+    value, choices = two(op, arguments)
     if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
         raise bad_filter("'in' takes a list")
     parts = [_comparison("=", [value, choice]) for choice in choices]
@@ -122,12 +124,12 @@ def _membership(op: str, arguments: Sequence[Node]) -> Sql:
 
 
 def _like(op: str, arguments: Sequence[Node]) -> Sql:
-    value, pattern = _two(op, arguments)
+    value, pattern = two(op, arguments)
     return Sql.join("text_like({}, {})", _value(value), _value(pattern))
 
 
 def _spatial(op: str, arguments: Sequence[Node]) -> Sql:
-    left, right = _two(op, arguments)
+    left, right = two(op, arguments)
     return Sql.join(f"related('{op.removeprefix('s_')}', {{}}, {{}})", _shape(left), _shape(right))
 
 
@@ -142,7 +144,7 @@ def _shape(node: Node) -> Sql:
 
 
 def _array(op: str, arguments: Sequence[Node]) -> Sql:
-    left, right = _two(op, arguments)
+    left, right = two(op, arguments)
     return Sql.join(f"array_{op.removeprefix('a_')}({{}}, {{}})", _list(left), _list(right))
 
 
@@ -152,24 +154,27 @@ def _list(node: Node) -> Sql:
     return _value(node)
 
 
-def _is_time(node: Node) -> bool:
+def is_time(node: Node) -> bool:
+    """Whether a node is a time as such."""
     return isinstance(node, Mapping) and bool({"timestamp", "date", "interval"} & node.keys())
 
 
-def _compares_datetime(left: Node, right: Node) -> bool:
-    return (_is_datetime(left) and isinstance(right, str)) or (_is_datetime(right) and isinstance(left, str))
+def compares_datetime(left: Node, right: Node) -> bool:
+    """Whether the item's own time is compared with a text that can only be a time."""
+    return (is_datetime(left) and isinstance(right, str)) or (is_datetime(right) and isinstance(left, str))
 
 
-def _is_datetime(node: Node) -> bool:
+def is_datetime(node: Node) -> bool:
+    """Whether a node is the item's own time."""
     return isinstance(node, Mapping) and str(node.get("property", "")).removeprefix("properties.") == "datetime"
 
 
 def _span(node: Node) -> tuple[Sql, Sql]:
     """First and last moment of a time, in microseconds."""
-    if isinstance(node, str) or _is_time(node):
-        start, stop = _literal_span(node)
+    if isinstance(node, str) or is_time(node):
+        start, stop = literal_span(node)
         return Sql("?", (start,)), Sql("?", (stop,))
-    if _is_datetime(node):
+    if is_datetime(node):
         return Sql("i.starts"), Sql("i.stops")
     if isinstance(node, Mapping) and "property" in node:
         moment = Sql.join("moment({})", field(str(node["property"])))
@@ -177,7 +182,8 @@ def _span(node: Node) -> tuple[Sql, Sql]:
     raise bad_filter("a temporal condition compares a property with a time")
 
 
-def _literal_span(node: Node) -> tuple[int, int]:
+def literal_span(node: Node) -> tuple[int, int]:
+    """First and last moment of a time as such, in microseconds; open ends are ``BEGINNING`` and ``END``."""
     if isinstance(node, str):
         return interval(node)
     if "timestamp" in node:
@@ -196,18 +202,19 @@ def _literal_span(node: Node) -> tuple[int, int]:
 
 def _time_comparison(op: str, left: Node, right: Node) -> Sql:
     (a, b), (c, d) = _span(left), _span(right)
-    template = {
-        "=": "({0} >= {2} AND {1} <= {3})",
-        "<>": "NOT ({0} >= {2} AND {1} <= {3})",
-        "<": "({1} < {2})",
-        "<=": "({1} <= {3})",
-        ">": "({0} > {3})",
-        ">=": "({0} >= {2})",
-    }[op]
-    return _ordered(template, a, b, c, d)
+    return ordered(TIME_COMPARISONS[op], a, b, c, d)
 
 
-_TEMPORAL = {
+TIME_COMPARISONS = {
+    "=": "({0} >= {2} AND {1} <= {3})",
+    "<>": "NOT ({0} >= {2} AND {1} <= {3})",
+    "<": "({1} < {2})",
+    "<=": "({1} <= {3})",
+    ">": "({0} > {3})",
+    ">=": "({0} >= {2})",
+}
+"""As ``TEMPORAL``."""
+TEMPORAL = {
     "t_after": "({0} > {3})",
     "t_before": "({1} < {2})",
     "t_disjoint": "({1} < {2} OR {0} > {3})",
@@ -224,14 +231,15 @@ _TEMPORAL = {
     "t_overlaps": "({0} < {2} AND {1} > {2} AND {1} < {3})",
     "t_overlappedby": "({0} > {2} AND {0} < {3} AND {1} > {3})",
 }
+"""What relates the ends 0 and 1 of one time to the ends 2 and 3 of another."""
 
 
 def _temporal(op: str, arguments: Sequence[Node]) -> Sql:
-    left, right = _two(op, arguments)
-    return _ordered(_TEMPORAL[op], *_span(left), *_span(right))
+    left, right = two(op, arguments)
+    return ordered(TEMPORAL[op], *_span(left), *_span(right))
 
 
-def _ordered(template: str, *parts: Sql) -> Sql:
+def ordered(template: str, *parts: Sql) -> Sql:
     """Fill a template that names its parts by number, keeping the bound values in the order of the text."""
     named = re.findall(r"\{(\d)\}", template)
     return Sql.join(re.sub(r"\{\d\}", "{}", template), *(parts[int(number)] for number in named))
@@ -251,20 +259,20 @@ def _value(node: Node) -> Sql:
     if isinstance(node, Mapping) and "op" in node:
         op, arguments = str(node["op"]).lower(), node.get("args", [])
         if op in ("casei", "accenti"):
-            return Sql.join(f"{op}({{}})", _value(_only(arguments)))
+            return Sql.join(f"{op}({{}})", _value(only(arguments)))
         if op in _ARITHMETIC:
-            left, right = _two(op, arguments)
+            left, right = two(op, arguments)
             return Sql.join(_ARITHMETIC[op], _value(left), _value(right))
     raise bad_filter(f"not a value: {json.dumps(node)[:120]}")
 
 
-_SPATIAL = ("intersects", "disjoint", "equals", "touches", "within", "overlaps", "crosses", "contains")
+SPATIAL = ("intersects", "disjoint", "equals", "touches", "within", "overlaps", "crosses", "contains")
 _BUILDERS: dict[str, Callable[[str, Sequence[Node]], Sql]] = {
     **dict.fromkeys(("=", "<>", "<", "<=", ">", ">="), _comparison),
     "between": _between,
     "in": _membership,
     "like": _like,
-    **dict.fromkeys((f"s_{name}" for name in _SPATIAL), _spatial),
-    **dict.fromkeys(_TEMPORAL, _temporal),
+    **dict.fromkeys((f"s_{name}" for name in SPATIAL), _spatial),
+    **dict.fromkeys(TEMPORAL, _temporal),
     **dict.fromkeys(("a_equals", "a_contains", "a_containedby", "a_overlaps"), _array),
 }

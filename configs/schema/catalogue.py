@@ -8,6 +8,9 @@ class CatalogueConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    url: str | None = Field(default=None, pattern=r"^postgres(ql)?://\S+$", repr=False)
+    """PostgreSQL database that holds the catalogue, ``postgresql://user@host:port/name``; ``QYRAN_CATALOGUE_URL``
+    outranks it. Passwords belong in libpq's password file (``PGPASSFILE``). None: the embedded store in HOME."""
     title: str = Field(default="Qyran", min_length=1)
     description: str = Field(default="Earth-observation images, orthorectified and catalogued by Qyran.", min_length=1)
     public_collections: tuple[str, ...] = ("*",)
