@@ -10,14 +10,16 @@ from urllib.parse import quote
 from starlette.requests import Request
 
 from catalogs.store.protocol import Collection, Item
+from processing.archive.layout import COG_TYPE
 
 STAC = "/stac"
 DOWNLOAD = "/download"
+TILES = "/tiles"
 GEOJSON, JSON = "application/geo+json", "application/json"
 # What is known from where a document stands is said anew, never repeated from what was stored.
 _OURS = {
     "self", "root", "parent", "collection", "items", "item", "version-history", "latest-version",
-    "predecessor-version", "successor-version",
+    "predecessor-version", "successor-version", "tilejson", "wmts",
 }  # fmt: skip
 _ITEM_FILE = re.compile(r"(?:\.\./)+(?:products/)?([^/]+)/([^/]+)/item\.json")
 _EARLIER_FILE = re.compile(r"(?:\.\./)+archive/([^/]+)/\d{4}/\d\d/\d\d/([^/]+)/([0-9a-f]+)\.files/item\.json")
@@ -80,6 +82,7 @@ def published_item(request: Request, item: Item, *, version: str | None = None) 
         *(_derived(request, found) for found in _kept(item)),
     ]
     named = item_id if version is None else f"{item_id}@{version}"
+    links += _map_links(tiles_href(request, collection, named), item)
     assets = {
         key: asset | {"href": _asset_href(request, f"{collection}/{named}", key, str(asset["href"]))}
         for key, asset in item.get("assets", {}).items()
@@ -163,6 +166,32 @@ def _derived(request: Request, found: Link) -> Link:
     else:
         return found
     return found | {"href": there, "type": GEOJSON}
+
+
+def tiles_href(request: Request, collection: str, item: str) -> str:
+    """Address of what of an item can be looked at; ``item`` is ``ID`` or ``ID@VERSION``."""
+    return f"{origin(request)}{TILES}/{_part(collection)}/{quote(item, safe='@')}"
+
+
+def _map_links(here: str, item: Item) -> list[Link]:
+    """Where maps find an item, in the words of STAC's web-map-links; nothing where it has no COGs."""
+    assets = item.get("assets", {})
+    cogs = {key for key, asset in assets.items() if asset.get("type") == COG_TYPE}
+    renders = {
+        name: render
+        for name, render in item["properties"].get("renders", {}).items()
+        if cogs.issuperset(render["assets"])
+    }
+    if not cogs:
+        return []
+    tilejsons = [
+        link("tilejson", f"{here}/{_part(name)}/tilejson.json", title=str(render.get("title", name)))
+        for name, render in renders.items()
+    ]
+    return [
+        *tilejsons,
+        link("wmts", f"{here}/WMTSCapabilities.xml", "application/xml", **{"wmts:layer": list(renders)}),
+    ]
 
 
 def _asset_href(request: Request, item: str, key: str, href: str) -> str:

@@ -20,11 +20,12 @@ from starlette.responses import Response
 from catalogs.api import tiles_documents, tiles_layers
 from catalogs.api.answers import matches
 from catalogs.api.errors import NotFound
+from catalogs.api.links import TILES, tiles_href
 from catalogs.api.principal import ANONYMOUS, principal_of
 from catalogs.api.tiles_layers import MAX_ZOOM, Layer, Shown
 from processing.model.errors import BadInput
 
-router = APIRouter(prefix="/tiles/{collection_id}/{item_id}", tags=["Tiles"])
+router = APIRouter(prefix=TILES + "/{collection_id}/{item_id}", tags=["Tiles"])
 MAX_WIDTH = 2_048
 MAX_POINTS = 1_000
 _MAX_DIGITS = 8
@@ -43,7 +44,7 @@ type Degrees = Annotated[str, Query(description="Degrees of WGS 84.")]
 async def list_layers(request: Request, collection_id: str, item_id: str) -> Response:
     """What of an item can be looked at, and where."""
     found = await _shown(request, collection_id, item_id)
-    document = tiles_documents.layers(_address(request, collection_id, item_id), found)
+    document = tiles_documents.layers(tiles_href(request, collection_id, item_id), found)
     return await _answer(request, "application/json", _digest(found), lambda: orjson.dumps(document))
 
 
@@ -52,7 +53,7 @@ async def wmts_capabilities(request: Request, collection_id: str, item_id: str) 
     """All layers of an item for desktop GIS: WMTS 1.0.0 with addresses of tiles."""
     found = await _shown(request, collection_id, item_id)
     make = tiles_documents.wmts
-    here = _address(request, collection_id, item_id)
+    here = tiles_href(request, collection_id, item_id)
     return await _answer(request, "application/xml", _digest(found), lambda: make(here, found))
 
 
@@ -79,7 +80,7 @@ async def tilejson(request: Request, collection_id: str, item_id: str, layer: st
     """TileJSON 3.0 of a layer."""
     found = await _shown(request, collection_id, item_id)
     look = await _layer(request, found, layer)
-    document = tiles_documents.tilejson(_address(request, collection_id, item_id), found, look, kind)
+    document = tiles_documents.tilejson(tiles_href(request, collection_id, item_id), found, look, kind)
     return await _answer(request, "application/json", _digest(found), lambda: orjson.dumps(document))
 
 
@@ -113,7 +114,7 @@ async def statistics(
     item_id: str,
     asset: str,
     bbox: Annotated[str | None, Query(description="West, south, east, north in degrees; left out: all.")] = None,
-    approximate: Annotated[bool, Query(description="Of every n-th pixel, where there are too many.")] = False,
+    approximate: Annotated[bool, Query(description="From an overview, where there are too many pixels.")] = False,
 ) -> Response:
     """Figures of an asset's pixels in physical values, or the shares of quality flags."""
     box = None if bbox is None else _numbers(bbox, "bbox", (4, 6))
@@ -226,10 +227,6 @@ def _digest(found: Shown, look: Layer | None = None) -> str:
     kept = found.item["properties"]
     looks = "" if look is None else repr((look.rescale, look.palette, [source.digest for source in look.sources]))
     return f"{kept.get('version')}\0{kept.get('updated', kept.get('created'))}\0{looks}"
-
-
-def _address(request: Request, collection: str, item: str) -> str:
-    return tiles_documents.address(request, collection, item)
 
 
 def _number(text: str) -> int:

@@ -4,9 +4,6 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
-from starlette.requests import Request
-
-from catalogs.api.links import origin
 from catalogs.api.tiles_layers import MAX_ZOOM, Layer, Shown, native_zoom, plain_extent
 
 _OVERZOOM = 2
@@ -17,11 +14,6 @@ _EDGE_M = 20_037_508.342789244
 _SCALE_AT_ZERO = 559_082_264.028_717_8
 """Denominator of the scale at zoom 0, pixels of 0.28 mm."""
 _MATRICES = "WebMercatorQuad"
-
-
-def address(request: Request, collection: str, item: str) -> str:
-    """Where the layers of an item are."""
-    return f"{origin(request)}/tiles/{_part(collection)}/{quote(item, safe='@')}"
 
 
 def layers(here: str, found: Shown) -> dict[str, Any]:

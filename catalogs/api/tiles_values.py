@@ -11,7 +11,8 @@ from catalogs.api.tiles_layers import Source
 from catalogs.store.request import bbox_geometry
 from processing.archive.open_cog import pixels_at, pixels_inside
 
-MAX_PIXELS = 16_000_000
+MAX_PIXELS = 8_000_000
+"""Of one question; some 200 MB while it is answered."""
 _BINS = 20
 _PERCENTILES = (2, 25, 50, 75, 98)
 
@@ -24,7 +25,7 @@ def statistics(source: Source, bbox: tuple[float, ...] | None, *, approximate: b
     bbox
         West, south, east, north, degrees of WGS 84; None: the whole image.
     approximate
-        Take every n-th pixel where there are more than ``MAX_PIXELS``.
+        Take coarser pixels, from an overview, where there are more than ``MAX_PIXELS``.
 
     Returns
     -------
@@ -46,7 +47,7 @@ def statistics(source: Source, bbox: tuple[float, ...] | None, *, approximate: b
         "asset": source.key,
         "bbox": bbox,
         "pixels": inside.pixels,
-        "every": inside.every,
+        "coarser": inside.coarser,
     }
     if source.flags:
         return figures | {"flags_percent": _shares(inside.stored, source)}

@@ -82,8 +82,8 @@ class Inside:
     """One-dimensional, without those that have no value."""
     pixels: int
     """Pixels whose centre lies in the area, with a value or without."""
-    every: int
-    """1: all pixels; n: every n-th along either axis."""
+    coarser: int
+    """1: all pixels; n: pixels n times as wide, from an overview. Their extremes and spread are smaller."""
 
 
 def pixels_inside(path: Path, outline: BaseGeometry | None, *, limit: int, thin: bool = False) -> Inside:
@@ -96,7 +96,7 @@ def pixels_inside(path: Path, outline: BaseGeometry | None, *, limit: int, thin:
     limit
         Most pixels to read.
     thin
-        Take every n-th pixel of more than that, the nearest to each place of a coarser grid; else refuse.
+        Take coarser pixels, from an overview, where there are more than that; else refuse.
 
     Raises
     ------
@@ -111,14 +111,14 @@ def pixels_inside(path: Path, outline: BaseGeometry | None, *, limit: int, thin:
         rows, columns = int(window.height), int(window.width)
         if rows <= 0 or columns <= 0:
             return Inside(np.empty(0, dataset.dtypes[0]), 0, 1)
-        every = int(np.ceil(np.sqrt(rows * columns / limit)))
-        if every > 1 and not thin:
+        coarser = int(np.ceil(np.sqrt(rows * columns / limit)))
+        if coarser > 1 and not thin:
             raise BadInput(
                 f"that is {rows * columns:,} pixels; {limit:,} are answered at once",
                 kind="tiles.too_large",
                 remedy="Ask for a smaller bbox, add approximate=true, or order the product and count at home.",
             )
-        size = (max(rows // every, 1), max(columns // every, 1))
+        size = (max(rows // coarser, 1), max(columns // coarser, 1))
         stored = dataset.read(1, window=window, out_shape=size)
         own = dataset.window_transform(window)
         grid = own @ own.scale(columns / size[1], rows / size[0])
@@ -128,7 +128,7 @@ def pixels_inside(path: Path, outline: BaseGeometry | None, *, limit: int, thin:
             else geometry_mask([shape], out_shape=size, transform=grid, all_touched=False, invert=True)
         )
         valid = inside if dataset.nodata is None else inside & (stored != dataset.nodata)
-    return Inside(stored[valid], int(inside.sum()), every)
+    return Inside(stored[valid], int(inside.sum()), coarser)
 
 
 def pixels_at(path: Path, points: Sequence[tuple[float, float]]) -> tuple[float | None, ...]:

@@ -18,7 +18,8 @@ from pyproj import Transformer
 from rasterio.warp import Resampling, reproject
 
 from catalogs import open_store
-from catalogs.api import tiles_values
+from catalogs.api import tiles_layers, tiles_pictures, tiles_values
+from catalogs.api.tiles_layers import Layer, Source
 from catalogs.item import to_item
 from catalogs.store.protocol import CatalogueStore
 from configs.schema.catalogue import CatalogueConfig
@@ -299,7 +300,7 @@ def test_too_much_at_once_is_refused_with_advice(published, monkeypatch):
     assert answer.status_code == 422
     assert "approximate=true" in answer.json()["description"]
     about = published.client.get(f"{published.place}/red/statistics?approximate=true").json()
-    assert about["every"] == 2
+    assert about["coarser"] == 2
     assert about["mean"] == pytest.approx(published.item["assets"]["red"]["statistics"]["mean"], abs=0.003)
 
 
@@ -338,6 +339,15 @@ def test_all_layers_are_listed_and_answer(published):
     for layer in document["layers"]:
         assert published.client.get(layer["tilejson"]).status_code == 200
         assert published.client.get(layer["preview"], params={"width": 32}).status_code == 200
+
+
+def test_items_lead_to_their_maps(published):
+    item = published.client.get(f"/stac/collections/{published.item['collection']}/items/{published.item['id']}").json()
+    links = [link for link in item["links"] if link["rel"] in ("tilejson", "wmts")]
+    assert [link["rel"] for link in links] == ["tilejson", "tilejson", "wmts"]
+    assert links[-1]["wmts:layer"] == ["true-colour", "false-colour"]
+    for link in links:
+        assert published.client.get(link["href"]).headers["content-type"] == link["type"]
 
 
 def test_desktop_gis_opens_the_capabilities(published):
@@ -415,6 +425,27 @@ def test_an_item_that_points_elsewhere_leads_nowhere(archived, tmp_path):
         register(store, item)
         for band in ("red", "green", "blue"):
             assert client.get(f"/tiles/{item['collection']}/{item['id']}/{band}/preview.png").status_code == 404
+
+
+def test_an_image_across_the_antimeridian_is_on_both_sides(tmp_path):
+    path = tmp_path / "across.tif"
+    profile = {"driver": "GTiff", "width": 400, "height": 400, "count": 1, "dtype": "uint16", "nodata": 0}
+    grid = Affine(1000, 0, 100_000, 0, -1000, 7_300_000)  # zone 1, from 175 E to 177 W
+    with rasterio.open(path, "w", crs="EPSG:32601", transform=grid, **profile) as dataset:
+        dataset.write(np.full((400, 400), 2000, np.uint16), 1)
+    source = Source(key="red", title="", path=path, digest="", scale=1.0, offset=0.0, unit="1", flags=())
+    layer = Layer(name="red", title="", sources=(source,), rescale=((0, 4000),))
+    item = {"bbox": [174.0, 61.0, -176.0, 66.0]}
+    z, y = 5, address(180, 64, 5)[1]
+    for x, near, far in ((0, (-178.5, 64), (-170, 64)), (31, (178, 64), (170, 64))):
+        assert tiles_layers.touches(item, z, x, y)
+        shown = np.asarray(Image.open(io.BytesIO(tiles_pictures.tile(layer, outline(z, x, y), 256, "png"))))
+        west, _, east, north = outline(z, x, y)
+        for place, there in ((near, True), (far, False)):
+            across, up = Transformer.from_crs(4326, 3857, always_xy=True).transform(*place)
+            column, row = int((across - west) / (east - west) * 256), int((north - up) / (east - west) * 256)
+            assert (shown[row, column, 3] == 255) is np.bool_(there)
+    assert not tiles_layers.touches(item, z, 16, y)
 
 
 def test_other_commands_do_not_pay_for_it():
