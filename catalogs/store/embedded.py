@@ -140,21 +140,10 @@ class EmbeddedStore:
             return writing.remove(connection, collection, item_id)
 
     def items(self, collection: str | None = None) -> Iterator[Item]:
-        """All items by id and collection, read as they are asked for."""
-        place = ("", "")
-        within = "" if collection is None else " AND collection = ?"
-        question = (
-            "SELECT id, collection, properties, rest FROM items"  # noqa: S608 - only placeholders
-            f" WHERE (id, collection) > (?, ?){within} ORDER BY id, collection LIMIT ?"
-        )
-        while True:
-            values = (*place, *(() if collection is None else (collection,)), _BATCH)
-            rows = self._connection.execute(question, values).fetchall()
-            for row in rows:
-                yield to_item(*row[2:])
-            if len(rows) < _BATCH:
-                return
-            place = rows[-1][:2]
+        """All items by collection and id, read as they are asked for."""
+        known = self._connection.execute("SELECT id FROM collections ORDER BY id").fetchall()
+        for (name,) in known if collection is None else [(collection,)]:
+            yield from self._items_of(name)
 
     def versions(self, collection: str, item_id: str, entitlement: Entitlement = EVERYTHING) -> tuple[Item, ...]:
         """Earlier versions of an item, the last superseded first."""
@@ -235,6 +224,15 @@ class EmbeddedStore:
         except BadInput:
             return None
         return int(count)
+
+    def _items_of(self, collection: str) -> Iterator[Item]:
+        question = "SELECT id, properties, rest FROM items WHERE id > ? AND collection = ? ORDER BY id LIMIT ?"
+        place, more = "", True
+        while more:
+            rows = self._connection.execute(question, (place, collection, _BATCH)).fetchall()
+            for place, properties, rest in rows:  # noqa: B007 - the next page begins behind the last
+                yield to_item(properties, rest)
+            more = len(rows) == _BATCH
 
     @property
     def _connection(self) -> sqlite3.Connection:

@@ -172,7 +172,7 @@ class CatalogueStore(Protocol):
         ...
 
     def items(self, collection: str | None = None) -> Iterator[Item]:
-        """All items, or those of one collection, one after the other by id and collection: for copies and exports."""
+        """All items, or those of one collection, one after the other by collection and id: for copies and exports."""
         ...
 
     def versions(self, collection: str, item_id: str, entitlement: Entitlement = EVERYTHING) -> tuple[Item, ...]:

@@ -406,7 +406,7 @@ class CatalogueStoreContract:
 
     def test_all_items_one_after_the_other(self, filled):
         assert [(found["collection"], found["id"]) for found in filled.items()] == [
-            ("b", "four"), ("a", "one"), ("a", "three"), ("a", "two"),
+            ("a", "one"), ("a", "three"), ("a", "two"), ("b", "four"),
         ]  # fmt: skip
         assert [found["id"] for found in filled.items("b")] == ["four"]
         assert list(filled.items("nobody")) == []

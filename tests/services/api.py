@@ -57,7 +57,8 @@ def api_serving(
         listener.bind(("127.0.0.1", 0))
         authority = f"127.0.0.1:{listener.getsockname()[1]}"
         app = create_app(Serving(home=home, store=store, authority=authority, config=config, operator_token=TOKEN))
-        settings = uvicorn.Config(app, http="h11", log_level="error", proxy_headers=False, server_header=False)
+        settings = uvicorn.Config(app, http="h11", log_level="error", proxy_headers=False, server_header=False,
+                                  timeout_graceful_shutdown=3)  # fmt: skip
         server = uvicorn.Server(settings)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
