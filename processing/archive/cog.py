@@ -46,7 +46,8 @@ def write_cog(path: Path, layers: Sequence[Layer], options: Mapping[str, Any], t
     options
         Creation options of GDAL's COG driver.
     tags
-        ``scales``, ``offsets``, ``units``, ``descriptions``, ``colorinterp`` (a tuple entry for each band), ``tags``.
+        ``scales``, ``offsets``, ``units``, ``descriptions``, ``colorinterp``, ``band_tags`` (a tuple entry for each
+        band), ``tags``.
     """
     plain = [path.with_suffix(f".plain-{number}.tif") for number in range(len(layers))]
     together = path.with_suffix(".plain.vrt")
@@ -59,6 +60,8 @@ def write_cog(path: Path, layers: Sequence[Layer], options: Mapping[str, Any], t
                         if attribute in tags:
                             setattr(target, attribute, tags[attribute])
                     target.update_tags(**tags.get("tags", {}))
+                    for number, own in enumerate(tags.get("band_tags", ()), start=1):
+                        target.update_tags(number, **own)
                     for window, strip in sums.counted(strips):
                         target.write(strip, window=window)
                 sums.require(place)
@@ -111,8 +114,16 @@ def _layers(store: Path, group: Group, name: str, dtype: str, nodata: int | None
     return [(_profile(level, dtype, 1, nodata), strips(level)) for level in group.levels]
 
 
-def write_band(path: Path, store: Path, group: Group, band: str, tags: Mapping[str, str]) -> None:
-    """One band as stored, with its scale, offset and nodata."""
+def write_band(
+    path: Path,
+    store: Path,
+    group: Group,
+    band: str,
+    tags: Mapping[str, str],
+    *,
+    statistics: Mapping[str, str] | None = None,
+) -> None:
+    """One band as stored, with its scale, offset and nodata; and its statistics, as GDAL keeps them."""
     encoding = group.encodings[band]
     write_cog(
         path,
@@ -123,6 +134,7 @@ def write_band(path: Path, store: Path, group: Group, band: str, tags: Mapping[s
             "offsets": (encoding.offset,),
             "units": (encoding.units,),
             "descriptions": (band,),
+            "band_tags": (statistics or {},),
             "tags": dict(tags),
         },
     )

@@ -19,7 +19,7 @@ from processing.archive.layout import (
 )
 from processing.archive.manifest import ObjectRecord, read_manifest, record_of
 from processing.archive.picture import Style, write_thumbnail
-from processing.archive.record import quality_report, stored_file
+from processing.archive.record import gdal_statistics, quality_report, stored_file
 from processing.archive.store import Group
 from processing.model.angle_layers import ANGLES, ROLES
 from processing.model.errors import Defect
@@ -50,7 +50,8 @@ def write_files(
     folder.mkdir()
     tags = {"QYRAN_ITEM": f"{product.collection}/{product.id}", "QYRAN_REVISION": product.revision}
     written = []
-    for record in _pictures(folder, store, draft, tuple(groups), paths, tags):
+    statistics = {band.name: gdal_statistics(band) for band in product.bands}
+    for record in _pictures(folder, store, draft, tuple(groups), paths, tags, statistics):
         written.append(record)
         step(record.key)
     for attached in draft.attachments:
@@ -77,12 +78,18 @@ def write_files(
 
 
 def _pictures(
-    folder: Path, store: Path, draft: ProductDraft, groups: tuple[Group, ...], paths: ProductPaths, tags: dict[str, str]
+    folder: Path,
+    store: Path,
+    draft: ProductDraft,
+    groups: tuple[Group, ...],
+    paths: ProductPaths,
+    tags: dict[str, str],
+    statistics: dict[str, dict[str, str]],
 ) -> Iterator[StoredFile]:
     """Every raster, as it is finished."""
     for group in groups:
         for band, encoding in group.encodings.items():
-            write_band(folder / f"{band}.tif", store, group, band, tags)
+            write_band(folder / f"{band}.tif", store, group, band, tags, statistics=statistics.get(band))
             roles = ROLES[band] if group.name == ANGLES else ("data",)
             yield _file(folder, paths, f"{band}.tif", key=band, media_type=COG_TYPE, roles=roles, title=encoding.title)
     for group in groups:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from shapely import Polygon
 
 from processing.archive.footprint import on_the_ground
@@ -69,6 +70,20 @@ def _statistics(tally: Tally, encoding: Encoding) -> dict[str, float]:
         "stddev": math.sqrt(variance) * encoding.scale,
     }
     return {name: float(f"{value:.{_DIGITS}g}") for name, value in values.items()}
+
+
+def gdal_statistics(band: StoredBand) -> dict[str, str]:
+    """Statistics of a band as GDAL's programs look for them in a file: of the numbers as stored."""
+    if band.mean is None or band.stddev is None or band.minimum is None or band.maximum is None:
+        return {}
+    whole = np.dtype(band.dtype).kind != "f"
+    lowest, highest, mean = ((value - band.offset) / band.scale for value in (band.minimum, band.maximum, band.mean))
+    return {
+        "STATISTICS_MINIMUM": f"{round(lowest) if whole else lowest:.10g}",
+        "STATISTICS_MAXIMUM": f"{round(highest) if whole else highest:.10g}",
+        "STATISTICS_MEAN": f"{mean:.10g}",
+        "STATISTICS_STDDEV": f"{band.stddev / band.scale:.10g}",
+    }
 
 
 def stored_groups(groups: Sequence[Group]) -> tuple[StoredGroup, ...]:
