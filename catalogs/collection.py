@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from catalogs import bands, extensions
+from catalogs import bands, extensions, texts
+from catalogs.iso19139 import ISO_KEY, ISO_ROLES, ISO_TITLE, MEDIA_TYPE
 from catalogs.render import renders
 from configs.schema import MissionConfig, RecipeConfig, SensorConfig
 from processing.archive.layout import COG_TYPE, ZARR_TYPE
@@ -10,7 +11,6 @@ from processing.model.angle_layers import LAYERS, ROLES, encoding_of
 from processing.model.conventions import REFLECTANCE_NODATA, REFLECTANCE_OFFSET, REFLECTANCE_SCALE
 
 _WORLD = [[-180.0, -90.0, 180.0, 90.0]]
-LANGUAGES = ("kk", "ru", "en")
 
 
 def to_collection(mission: MissionConfig, sensor: SensorConfig, recipe: RecipeConfig) -> dict[str, Any]:
@@ -30,8 +30,7 @@ def to_collection(mission: MissionConfig, sensor: SensorConfig, recipe: RecipeCo
         "stac_version": "1.1.0",
         "stac_extensions": [],
         "id": recipe.collection(mission.id),
-        "title": _title(mission, recipe, "en"),
-        "description": f"{' '.join(mission.description.split())}\n\n{' '.join(recipe.description.split())}",
+        **texts.spoken(texts.titles(mission, recipe), texts.descriptions(mission, recipe)),
         "keywords": [mission.id, sensor.instrument, recipe.id],
         "license": mission.licence,
         "providers": [provider.model_dump(mode="json", exclude_none=True) for provider in mission.providers],
@@ -47,18 +46,11 @@ def to_collection(mission: MissionConfig, sensor: SensorConfig, recipe: RecipeCo
         },
         "item_assets": assets,
         "links": [],
-        "qyran:titles": {language: _title(mission, recipe, language) for language in LANGUAGES},
     }
     if pictures:
         collection["renders"] = pictures
     collection["stac_extensions"] = extensions.used_in(collection)
     return collection
-
-
-def _title(mission: MissionConfig, recipe: RecipeConfig, language: str) -> str:
-    """Title in a language; English where the configuration has none in it."""
-    parts = (title.get(language) or title["en"] for title in (mission.title, recipe.title))
-    return ": ".join(parts)
 
 
 def _item_assets(sensor: SensorConfig, recipe: RecipeConfig) -> dict[str, dict[str, Any]]:
@@ -78,6 +70,7 @@ def _item_assets(sensor: SensorConfig, recipe: RecipeConfig) -> dict[str, dict[s
         ("quality", "Quality report", "application/json", ["metadata"]),
         ("zarr", "Zarr v3 store of all bands and levels", ZARR_TYPE, ["data"]),
         ("manifest", "SHA-256 and size of every object of the Zarr store", "application/json", ["metadata"]),
+        (ISO_KEY, ISO_TITLE, MEDIA_TYPE, list(ISO_ROLES)),
     ):
         assets[key] = {"title": title, "type": media_type, "roles": roles}
     return assets

@@ -11,12 +11,15 @@ CLASSIFICATION = f"{_ROOT}/classification/v1.1.0/schema.json"
 EO = f"{_ROOT}/eo/v2.0.0/schema.json"
 FILE = f"{_ROOT}/file/v2.1.0/schema.json"
 GRID = f"{_ROOT}/grid/v1.1.0/schema.json"
+LANGUAGE = f"{_ROOT}/language/v1.0.0/schema.json"
 PROCESSING = f"{_ROOT}/processing/v1.2.0/schema.json"
 PRODUCT = f"{_ROOT}/product/v1.0.0/schema.json"
 PROJECTION = f"{_ROOT}/projection/v2.0.0/schema.json"
 RASTER = f"{_ROOT}/raster/v2.0.0/schema.json"
 RENDER = f"{_ROOT}/render/v2.0.0/schema.json"
 SAT = f"{_ROOT}/sat/v1.2.0/schema.json"
+STORAGE = f"{_ROOT}/storage/v2.0.0/schema.json"
+TIMESTAMPS = f"{_ROOT}/timestamps/v1.1.0/schema.json"
 VERSION = f"{_ROOT}/version/v1.2.0/schema.json"
 VIEW = f"{_ROOT}/view/v1.1.0/schema.json"
 
@@ -27,12 +30,15 @@ _FIELDS = {
     "eo:": EO,
     "file:": FILE,
     "grid:": GRID,
+    "language": LANGUAGE,
     "processing:": PROCESSING,
     "product:": PRODUCT,
     "proj:": PROJECTION,
     "raster:": RASTER,
     "renders": RENDER,
     "sat:": SAT,
+    "storage:": STORAGE,
+    "published": TIMESTAMPS,
     "version": VERSION,
     "view:": VIEW,
 }

@@ -1,6 +1,7 @@
 """A product as a STAC 1.1 Item."""
 
 import copy
+import hashlib
 import os
 import posixpath
 from collections.abc import Mapping
@@ -10,12 +11,13 @@ from typing import Any
 
 from pystac import Asset, Item, Link, RelType
 
-from catalogs import bands, extensions
+from catalogs import bands, extensions, grids, texts
+from catalogs.iso19139 import ISO_KEY, ISO_ROLES, ISO_TITLE, MEDIA_TYPE, iso_document
 from catalogs.render import renders
 from configs.schema import MissionConfig, RecipeConfig, SensorConfig
-from processing.archive.layout import COLLECTION, ITEM, MANIFEST
+from processing.archive.layout import COLLECTION, ISO, ITEM, MANIFEST
 from processing.model.angle_layers import ANGLES
-from processing.model.product import Product, StoredBand, StoredFile
+from processing.model.product import Product, StoredBand, StoredFile, StoredGroup
 
 _SHA256_MULTIHASH = "1220"
 """Multihash prefix: SHA2-256, 32 bytes."""
@@ -41,6 +43,7 @@ def to_item(product: Product, mission: MissionConfig, sensor: SensorConfig, reci
         JSON-ready, valid by :func:`catalogs.validate.validate_item`.
     """
     properties, assets = _properties(product, mission, sensor, recipe), _assets(product, sensor)
+    assets[ISO_KEY] = iso_asset(iso_document(product, mission, sensor, recipe))
     item = Item(
         id=product.id,
         geometry=product.geometry,
@@ -73,8 +76,9 @@ def with_absolute_hrefs(item: Mapping[str, Any], home: Path, *, folder: Path | N
 def _properties(product: Product, mission: MissionConfig, sensor: SensorConfig, recipe: RecipeConfig) -> dict[str, Any]:
     software = {name: str(version) for name, version in product.lineage.software.items()}
     properties: dict[str, Any] = {
-        "title": f"{mission.title['en']}: {recipe.title['en']}",
+        **texts.spoken(texts.titles(mission, recipe), texts.descriptions(mission, recipe)),
         "created": _rfc3339(product.created),
+        "published": _rfc3339(product.created),  # its revision: what is made is published within the same run
         "platform": mission.platform,
         "constellation": mission.constellation,
         "mission": mission.id,
@@ -90,7 +94,7 @@ def _properties(product: Product, mission: MissionConfig, sensor: SensorConfig, 
         "product:type": recipe.id,
         "product:acquisition_type": "nominal",
         "version": product.revision,
-        "proj:code": product.groups[0].crs,
+        **_place(product.groups[0]),
         "renders": renders(recipe, {band.name: (band.scale, band.offset) for band in product.bands}),
         **_expression(product),
         **_view(product.angles),
@@ -104,6 +108,16 @@ def _properties(product: Product, mission: MissionConfig, sensor: SensorConfig, 
         "qyran:band_misregistration_px": product.quality.get("registration", {}).get("largest_offset_px"),
     }
     return {key: value for key, value in properties.items() if value not in (None, [], {})}
+
+
+def _place(group: StoredGroup) -> dict[str, Any]:
+    lon, lat = grids.centre(group)
+    return {
+        "proj:code": group.crs,
+        "proj:bbox": grids.bounds(group),
+        "proj:centroid": {"lat": lat, "lon": lon},
+        "grid:code": grids.grid_code(lon, lat),
+    }
 
 
 def _expression(product: Product) -> dict[str, Any]:
@@ -184,6 +198,18 @@ def _assets(product: Product, sensor: SensorConfig) -> dict[str, dict[str, Any]]
         "file:checksum": f"{_SHA256_MULTIHASH}{product.manifest_sha256}",
     }
     return assets
+
+
+def iso_asset(document: bytes) -> dict[str, Any]:
+    """The asset of a product's ISO 19139 document, which lies beside its item."""
+    return {
+        "href": ISO,
+        "type": MEDIA_TYPE,
+        "title": ISO_TITLE,
+        "roles": list(ISO_ROLES),
+        "file:size": len(document),
+        "file:checksum": f"{_SHA256_MULTIHASH}{hashlib.sha256(document).hexdigest()}",
+    }
 
 
 def _file_asset(product: Product, file: StoredFile) -> dict[str, Any]:

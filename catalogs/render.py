@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from catalogs import texts
 from configs.schema import RecipeConfig
+from configs.schema.recipes import RenderPreset
 
 
 def renders(recipe: RecipeConfig, storage: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
@@ -19,7 +21,7 @@ def renders(recipe: RecipeConfig, storage: Mapping[str, tuple[float, float]]) ->
     for name, preset in recipe.renders.items():
         if all(band in storage for band in preset.bands):
             limits = [[_stored(value, *storage[band]) for value in preset.rescale] for band in preset.bands]
-            found[name] = _render(preset.title, preset.bands, limits, preset.palette)
+            found[name] = _render(preset, limits)
     return found
 
 
@@ -27,6 +29,15 @@ def _stored(value: float, scale: float, offset: float) -> float:
     return round((value - offset) / scale, 6)
 
 
-def _render(title: str, bands: tuple[str, ...], rescale: list[list[float]], palette: str | None) -> dict[str, Any]:
-    render: dict[str, Any] = {"title": title, "assets": list(bands), "rescale": rescale, "resampling": "average"}
-    return render | ({"colormap_name": palette} if palette else {})
+def _render(preset: RenderPreset, rescale: list[list[float]]) -> dict[str, Any]:
+    render: dict[str, Any] = {
+        "title": preset.title,
+        "assets": list(preset.bands),
+        "rescale": rescale,
+        "resampling": "average",
+    }
+    if preset.palette:
+        render["colormap_name"] = preset.palette
+    if preset.titles:
+        render["qyran:titles"] = {texts.MAIN: preset.title, **preset.titles}
+    return render

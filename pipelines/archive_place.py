@@ -1,6 +1,7 @@
 """The place where an installation publishes its products besides HOME, and seeing to it that they are there."""
 
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,6 +73,11 @@ def publish_elsewhere(product: Product, home: Home) -> Place | None:
 
 def describe_elsewhere(item: Mapping[str, Any], product: Product, place: Place) -> dict[str, Any]:
     """An item with the addresses of its copies at a place, valid as before."""
-    described = with_alternates(item, product, str(place))
+    described = with_alternates(item, product, str(place), server=_server(place), region=place.region)
     validate_item(described)
     return described
+
+
+def _server(place: Place) -> str | None:
+    """The S3 server that a place is at; None where it is Amazon's own."""
+    return place.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")

@@ -23,7 +23,10 @@ SCHEMAS: Mapping[str, type[SensorConfig] | type[MissionConfig] | type[RecipeConf
 _TEXTS: Mapping[str, Any] = {
     "sensor": {"title": True, "deliveries": {"__all__": {"source"}}},
     "mission": set(MissionConfig.model_fields) - {"id", "code"},
-    "recipe": {"title", "description", "keep_superseded_days"},
+    "recipe": {
+        **dict.fromkeys(("title", "description", "descriptions", "keep_superseded_days"), True),
+        "renders": {"__all__": {"titles"}},
+    },
 }
 """What no byte of a product depends on: a corrected text, or another rule of keeping, makes no new version."""
 

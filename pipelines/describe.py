@@ -1,13 +1,17 @@
 """Items of all revisions of a product: the latest in its place, the earlier ones where their files went."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
+from pystac import Asset
+
 from catalogs import open_store
-from catalogs.item import to_item
+from catalogs.iso19139 import ISO_KEY, iso_document
+from catalogs.item import iso_asset, to_item
 from catalogs.validate import validate_item
 from catalogs.versions import HISTORY, Chain, moved
 from configs.registry import Registry
@@ -15,7 +19,7 @@ from configs.settings import Home
 from pipelines.drafts import derived_id
 from pipelines.revisions import Version, product_versions, recorded_version
 from processing.archive import durable
-from processing.archive.layout import ITEM, ProductPaths, relative_href
+from processing.archive.layout import ISO, ITEM, ProductPaths, relative_href
 from processing.archive.write import published
 from processing.model.product import Product
 
@@ -26,7 +30,7 @@ def describe_product(product: Product, home: Home, registry: Registry) -> Item:
     """The valid STAC item of a product's latest revision, with links to the earlier ones, which are brought up to date.
 
     An earlier revision's item stays what it was when it was the latest, but for the places of its files, the links,
-    and ``deprecated``.
+    and ``deprecated``. The ISO 19139 document of each is written beside where its item lies.
     """
     versions = product_versions(home, product)
     paths = ProductPaths.of(home.path, product)
@@ -36,7 +40,7 @@ def describe_product(product: Product, home: Home, registry: Registry) -> Item:
         items=tuple(relative_href(version.item_path, home.path) for version in versions),
         history=relative_href(paths.revisions / HISTORY, home.path),
     )
-    items = [_own_item(version, home, registry) for version in versions]
+    items = [_with_iso(version, _own_item(version, home, registry), registry) for version in versions]
     items = [chain.linked(item, path) for item, path in zip(items, chain.items, strict=True)]
     for version, item in zip(versions[1:], items[1:], strict=True):
         write_json(version, item)
@@ -72,6 +76,26 @@ def _own_item(version: Version, home: Home, registry: Registry) -> Item:
     if version.latest or shelved:
         return item
     return moved(item, place, relative_href(version.places.files, home.path))
+
+
+def _with_iso(version: Version, item: Item, registry: Registry) -> Item:
+    """See to it that an item's ISO 19139 document lies beside it, and is what it says; an earlier one's stays.
+
+    Items of before there were such documents get one.
+    """
+    path, product = version.places.files / ISO, version.product
+    held = path.read_bytes() if path.is_file() else None
+    stated = item["assets"].get(ISO_KEY, {}).get("file:checksum", "")
+    if held is not None and stated.endswith(hashlib.sha256(held).hexdigest()):
+        return item
+    mission, sensor = registry.missions[product.mission], registry.sensors[product.sensor]
+    content = iso_document(product, mission, sensor, registry.recipes[product.recipe])
+    if held != content:
+        durable.write_file(path, content)
+    asset = iso_asset(content)
+    if stated == asset["file:checksum"]:
+        return item
+    return item | {"assets": item["assets"] | {ISO_KEY: Asset.from_dict(asset).to_dict()}}
 
 
 def with_staleness(item: Item, product: Product, home: Home) -> Item:

@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from catalogs import server_url
 from catalogs.item import to_item
 from catalogs.store.integrity import FILE, check_database
-from catalogs.store.protocol import CatalogueStore, SearchRequest, SortKey
+from catalogs.store.protocol import CatalogueStore
 from catalogs.versions import HISTORY, Chain
 from configs.registry import Registry, load_registry
 from configs.settings import Home
@@ -23,10 +24,15 @@ from processing.archive.write import published
 from processing.model.errors import Defect
 from processing.model.product import Product
 
-_PAGE = 100
-_OF_OTHERS = ("deprecated", "qyran:parents", "qyran:parent_versions", "qyran:stale", "qyran:stale_because")
+_OF_OTHERS = (
+    "deprecated",
+    "qyran:parents",
+    "qyran:parent_versions",
+    "qyran:stale",
+    "qyran:stale_because",
+    "storage:schemes",
+)
 _OWN_LINKS = ("collection",)
-_BY_NAME = (SortKey(field="collection"), SortKey(field="id"))
 
 
 class CatalogueCheck:
@@ -147,22 +153,13 @@ class CatalogueCheck:
         """Rows of the catalogue whose product is not there."""
         if self._store is None:
             return
-        request = SearchRequest(sortby=_BY_NAME, limit=_PAGE)
-        while True:
-            try:
-                page = self._store.search(request)
-            except (
-                ValueError
-            ) as error:  # one row on it is not JSON: those of products that are there are told of singly
-                yield Finding(
-                    object=f"catalogue/{FILE}", kind="corrupt", detail=f"a row cannot be read: {error}", remedy=REPAIR
-                )
-                return
-            for item in page.items:
+        try:
+            for item in self._store.items():
                 yield from self._lost(item)
-            if page.next is None:
-                return
-            request = request.model_copy(update={"token": page.next})
+        except ValueError as error:  # a row is not JSON: those of products that are there are told of singly
+            yield Finding(
+                object=f"catalogue/{FILE}", kind="corrupt", detail=f"a row cannot be read: {error}", remedy=REPAIR
+            )
 
     def collections(self) -> Iterator[Finding]:
         """Collections' own documents beside their products."""
@@ -281,5 +278,5 @@ def _row_finding(item: str, detail: str) -> Finding:
 
 
 def database_is_there(home: Home) -> bool:
-    """Whether an embedded catalogue's file exists: opening one that does not would make it."""
-    return (Path(home.catalogue) / FILE).is_file()
+    """Whether there is a catalogue: opening an embedded one that is not there would make it."""
+    return (Path(home.catalogue) / FILE).is_file() or server_url(home.catalogue) is not None

@@ -13,14 +13,14 @@ from pipelines.verify import Report, verify
 from pipelines.verify_catalogue import CatalogueCheck, database_is_there
 from pipelines.verify_report import VerifyReport
 from processing.archive import durable
-from processing.archive.layout import COLLECTION, ITEM
+from processing.archive.layout import COLLECTION, ISO, ITEM
 from processing.archive.repair import Copy, Outcome, Repair, repair_unit
 from processing.archive.scrub import check_unit
 from processing.archive.scrub_documents import read_documents, written_item
 from processing.archive.scrub_unit import Unit
 from processing.archive.scrub_walk import HISTORY, latest_revision, revisions_of, superseded
 
-_DESCRIBED = (f"/{ITEM}", f"/{HISTORY}")
+_DESCRIBED = (f"/{ITEM}", f"/{ISO}", f"/{HISTORY}")
 
 
 def verify_and_repair(

@@ -2,7 +2,7 @@
 
 from pydantic import AnyUrl, Field, PositiveInt
 
-from configs.schema.values import Identifier, Value
+from configs.schema.values import Identifier, Texts, Value
 
 
 class Provider(Value):
@@ -20,6 +20,7 @@ class MissionConfig(Value):
     code: str = Field(pattern=r"^[A-Z0-9]{2,8}$", description="short code that item ids begin with")
     title: dict[str, str] = Field(description="title per language: kk, ru, en")
     description: str
+    descriptions: Texts = Field(default_factory=dict, description="description in other languages")
     platform: str = Field(description="STAC platform")
     constellation: str | None = None
     norad_id: PositiveInt | None = None

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from configs.schema.values import BandName, Days, Identifier, Value
+from configs.schema.values import BandName, Days, Identifier, Texts, Value
 
 Level = Literal["l1c", "l2a", "derived"]
 
@@ -27,6 +27,7 @@ class RenderPreset(Value):
     """How a person looks at the product: which bands, stretched between which physical values, in which palette."""
 
     title: str
+    titles: Texts = Field(default_factory=dict, description="title in other languages")
     bands: tuple[BandName, ...] = Field(min_length=1, max_length=3)
     rescale: tuple[float, float]
     palette: str | None = None
@@ -38,6 +39,7 @@ class RecipeConfig(Value):
     id: Identifier
     title: dict[str, str]
     description: str
+    descriptions: Texts = Field(default_factory=dict, description="description in other languages")
     level: Level
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
     stages: tuple[Literal["calibrate", "orthorectify", "expression"], ...] = Field(min_length=1)

@@ -1,6 +1,6 @@
 """What all configuration values share: frozen, and strict about names."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +9,9 @@ Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_lengt
 
 BandName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
 """A band's name in arrays, assets and expressions."""
+
+Texts = dict[Literal["kk", "ru", "en"], str]
+"""A text by language: Kazakh, Russian, English."""
 
 Days = Annotated[float, Field(gt=0, le=36_500)]
 """After how long something may happen."""

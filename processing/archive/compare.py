@@ -12,7 +12,7 @@ import rasterio
 from rasterio.errors import RasterioError
 
 from processing.archive.cog import SAFE_ENVIRONMENT
-from processing.archive.layout import CHECKSUMS, ITEM, MANIFEST
+from processing.archive.layout import CHECKSUMS, ISO, ITEM, MANIFEST
 from processing.archive.manifest import fingerprint, read_manifest
 from processing.archive.shards import array_at
 from processing.model.errors import Defect
@@ -57,7 +57,7 @@ def compare_products(archived: Product, kept: Places, again: Places) -> tuple[in
     -------
     objects, differences
         How many objects were compared, and those that differ, by name. The catalogue's description of the product
-        (``item.json``) is no part of it.
+        (``item.json``, ``iso19139.xml``) is no part of it.
     """
     found = [*_stores(archived, kept.store, again.store), *_files(archived, kept.files, again.files)]
     return len({*_keys(again.store)}) + len(_names(again.files)), sorted(found)
@@ -68,7 +68,7 @@ def _keys(store: Path) -> set[str]:
 
 
 def _names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} - {ITEM} if folder.is_dir() else set()
+    return {path.name for path in folder.iterdir()} - {ITEM, ISO} if folder.is_dir() else set()
 
 
 def _stores(archived: Product, kept: Path, again: Path) -> Iterator[Difference]:

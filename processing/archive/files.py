@@ -8,6 +8,7 @@ from processing.archive.cog import write_band, write_flags, write_visual
 from processing.archive.layout import (
     CHECKSUMS,
     COG_TYPE,
+    ISO,
     MANIFEST,
     PRODUCT_RECORD,
     QA,
@@ -129,7 +130,7 @@ def check_keys(draft: ProductDraft, groups: Sequence[Group]) -> None:
     Defect
         ``archive.bands`` if two bands, or a band and another file, share a name.
     """
-    reserved = {"visual", "thumbnail", "quality", "zarr", "manifest"}
+    reserved = {"visual", "thumbnail", "quality", "zarr", "manifest", Path(ISO).stem}
     keys = [band for group in groups for band in group.encodings] + [flags_key(groups, group) for group in groups]
     keys += [Path(attached.name).stem for attached in draft.attachments]
     doubled = sorted({key for key in keys if keys.count(key) > 1 or key in reserved})

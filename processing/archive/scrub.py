@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from processing.archive.layout import CHECKSUMS, ITEM, PRODUCT_RECORD
+from processing.archive.layout import CHECKSUMS, ISO, ITEM, PRODUCT_RECORD
 from processing.archive.manifest import Fault, ObjectRecord, check_objects, check_product, is_inside
 from processing.archive.scrub_documents import Documents, check_item, read_documents, store_of
 from processing.archive.scrub_unit import CLEAN, UNFINISHED, Finding, Unit, absent, name_of, of_fault
@@ -92,7 +92,7 @@ def _check_link(unit: Unit, store: Path) -> list[Finding]:
 def _check_files(unit: Unit, documents: Documents, *, deep: bool) -> Iterator[Finding]:
     """The files beside the store, in both directions."""
     product, checksums = documents.product, documents.checksums or {}
-    ours = {PRODUCT_RECORD, CHECKSUMS, ITEM}
+    ours = {PRODUCT_RECORD, CHECKSUMS, ITEM, ISO}
     names = {path.name: path for path in unit.files.iterdir()} if unit.files.is_dir() else {}
     records = product_files(product) if product is not None else {}
     for name in sorted(name for name in checksums.keys() - records.keys() - ours if is_inside(name)):

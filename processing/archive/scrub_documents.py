@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from processing.archive.layout import CHECKSUMS, ITEM, MANIFEST, PRODUCT_RECORD, ProductPaths
+from processing.archive.layout import CHECKSUMS, ISO, ITEM, MANIFEST, PRODUCT_RECORD, ProductPaths
 from processing.archive.manifest import is_inside, parse_checksums, resembles
 from processing.archive.scrub_unit import Finding, Unit, absent, bytes_of, corrupt
 from processing.model.errors import Defect
@@ -137,7 +137,23 @@ def check_item(unit: Unit, documents: Documents, *, deep: bool) -> tuple[Mapping
         _require_item(unit, item, documents.product)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return None, [corrupt(unit, path, str(error)[:300])]
-    return item, []
+    return item, _check_iso(unit, item)
+
+
+def _check_iso(unit: Unit, item: Mapping[str, Any]) -> list[Finding]:
+    """The ISO 19139 document beside an item, as the item has it; items of before there were such ones name none."""
+    asset = next((each for each in item["assets"].values() if each["href"] == ISO), None)
+    if asset is None:
+        return []
+    path = unit.files / ISO
+    content = bytes_of(path)
+    if not isinstance(content, bytes):
+        return [absent(unit, path, content)]
+    stated, found = str(asset.get("file:checksum")).removeprefix(MULTIHASH_SHA256), hashlib.sha256(content).hexdigest()
+    if stated != found:
+        wrong = unit.files / ITEM if resembles(stated, found) else path
+        return [corrupt(unit, wrong, f"SHA-256 of {ISO} is {found}, not {stated} as {ITEM} says")]
+    return []
 
 
 def written_item(document: Mapping[str, Any]) -> bytes:

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from catalogs.iso19139 import iso_document
 from configs.registry import Registry, load_registry
+from processing.archive.layout import ISO
 from processing.archive.write import publish_product
 from processing.model.lineage import InputRecord, Lineage
 from processing.model.product import Encoding, Product
@@ -21,6 +23,13 @@ class Archived:
     registry: Registry
     l1c: Product
     ndvi: Product
+
+    def iso(self, product: Product) -> bytes:
+        """The ISO 19139 document of one of them."""
+        known = self.registry
+        return iso_document(
+            product, known.missions[product.mission], known.sensors[product.sensor], known.recipes[product.recipe]
+        )
 
 
 @pytest.fixture(scope="session")
@@ -59,4 +68,7 @@ def archived(tmp_path_factory: pytest.TempPathFactory) -> Archived:
         ),
         [synthetic.image(index, synthetic.geobox((120, 150)), ("ndvi",), group="index", quantity="ndvi")],
     )
-    return Archived(home=home, registry=load_registry(), l1c=l1c, ndvi=ndvi)
+    made = Archived(home=home, registry=load_registry(), l1c=l1c, ndvi=ndvi)
+    for product in (l1c, ndvi):
+        (home / "products" / product.collection / product.id / ISO).write_bytes(made.iso(product))
+    return made

@@ -66,6 +66,7 @@ def test_an_item_declares_what_it_uses_and_uses_what_it_declares(item):
         extensions.ACCURACY: "accuracy:", extensions.CLASSIFICATION: "classification:", extensions.EO: "eo:",
         extensions.FILE: "file:", extensions.PROCESSING: "processing:", extensions.PRODUCT: "product:",
         extensions.PROJECTION: "proj:", extensions.RASTER: "raster:", extensions.RENDER: "renders",
+        extensions.GRID: "grid:", extensions.LANGUAGE: "language", extensions.TIMESTAMPS: "published",
         extensions.SAT: "sat:", extensions.VERSION: "version", extensions.VIEW: "view:",
     }  # fmt: skip
 
@@ -208,4 +209,5 @@ def test_no_number_that_json_does_not_know(item):
 
 def test_every_declared_extension_ships_its_schema():
     named = {value for name, value in vars(extensions).items() if name.isupper() and not name.startswith("_")}
-    assert named == set(vendored_schemas())
+    parts = {name for name in vendored_schemas() if "/platforms/" in name}  # of the storage extension's schema
+    assert named == set(vendored_schemas()) - parts

@@ -130,7 +130,7 @@ class Archive(RuleBasedStateMachine):
     def rot(self, share: float, bit: int) -> None:
         """A bit turns over: the scrub names the object, and finds nothing once it is mended."""
         files = [path for part in ("archive", "products") for path in witness.files_under(self.home / part)]
-        files = [path for path in files if path.name not in ("collection.json", "item.json")]
+        files = [path for path in files if path.name not in ("collection.json", "item.json", "iso19139.xml")]
         victim = files[int(share * (len(files) - 1))]
         content = bytearray(victim.read_bytes())
         place = int(share * (len(content) - 1))

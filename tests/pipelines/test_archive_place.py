@@ -71,7 +71,13 @@ def test_every_address_in_the_item_leads_to_the_right_bytes(home, s3):
     validate_item(item)
     assert item["stac_extensions"] == sorted(item["stac_extensions"])
     store, prefix = s3.store(bucket), f"s3://{bucket}/"
+    scheme = item["properties"]["storage:schemes"]["archive"]
+    assert (scheme["type"], scheme["bucket"]) == ("custom-s3", bucket)
+    assert scheme["platform"] == f"{s3.endpoint}/{{bucket}}"
     for key, asset in item["assets"].items():
+        if key == "iso19139":
+            continue  # a description, kept with the item
+        assert asset["alternate"]["s3"]["storage:refs"] == ["archive"]
         href = asset["alternate"]["s3"]["href"]
         assert href.startswith(prefix)
         assert not asset["href"].startswith("s3:")  # what the API serves

@@ -100,7 +100,7 @@ def _snapshot(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("item.json", "versions.json")
+        if path.is_file() and path.name not in ("item.json", "versions.json", "iso19139.xml")
     }
 
 

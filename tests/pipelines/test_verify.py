@@ -32,6 +32,7 @@ KINDS = {
     "product.json": r".*/product\.json",
     "quality.json": r".*/quality\.json",
     "item.json": r".*/item\.json",
+    "iso19139.xml": r".*/iso19139\.xml",
     "manifest.sha256": r".*/manifest\.sha256",
     "collection.json": r"products/[^/]*/collection\.json",
     "versions.json": r"archive/.*/versions\.json",
