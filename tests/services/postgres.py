@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import pytest
@@ -23,6 +24,13 @@ def why_not() -> str | None:
     if not (BINARIES / "initdb").is_file() or not _EXTENSION.is_file():
         return "PostgreSQL with PostGIS is not installed: apt-get install postgresql-15-postgis-3"
     return None
+
+
+def refuse(reason: str) -> NoReturn:
+    """Skip, with a notice; fail where servers were declared required."""
+    if "services" in os.environ.get("QYRAN_REQUIRE", ""):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def _as_postgres() -> dict[str, object]:
