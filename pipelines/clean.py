@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from catalogs import open_store
-from catalogs.store.protocol import CatalogueStore, SearchRequest, SortKey
+from catalogs.store.protocol import CatalogueStore
 from catalogs.versions import RELATIONS
 from configs.keeping import load_keeping
 from configs.registry import Registry, load_registry
@@ -22,8 +22,6 @@ from processing.archive.retain import Protected, Removal, Rules, let_go, removal
 from processing.archive.write import published
 from processing.model.errors import QyranError
 from processing.model.product import Product
-
-_PAGE = 100
 
 
 class Removed(BaseModel):
@@ -158,18 +156,12 @@ def _protected(home: Home, stack: ExitStack, notes: list[str]) -> Protected | No
 
 def _folders_led_to(home: Home, store: CatalogueStore) -> Iterator[Path]:
     """Folders of earlier revisions that rows of other items lead to: a child's, to the parent it was made from."""
-    request = SearchRequest(sortby=(SortKey(field="collection"), SortKey(field="id")), limit=_PAGE)
-    while True:
-        page = store.search(request)
-        for item in page.items:
-            folder = home.products / str(item["collection"]) / str(item["id"])
-            for href in _hrefs(item):
-                target = (folder / href).resolve().parent
-                if target.suffix == ".files":
-                    yield target
-        if page.next is None:
-            return
-        request = request.model_copy(update={"token": page.next})
+    for item in store.items():
+        folder = home.products / str(item["collection"]) / str(item["id"])
+        for href in _hrefs(item):
+            target = (folder / href).resolve().parent
+            if target.suffix == ".files":
+                yield target
 
 
 def _hrefs(item: dict[str, Any]) -> Iterator[str]:
@@ -185,12 +177,22 @@ def _forget_versions(home: Home, registry: Registry, notes: list[str]) -> None:
         if product is None:
             continue
         try:
+            _forget_rows(home, product)
             catalogue_product(product, home, registry)
         except QyranError as error:
             notes.append(f"{finding.item} still links versions that are gone, until it is described again: {error}")
             continue
         if len(product_versions(home, product)) == 1:
             (home.path / finding.object).unlink(missing_ok=True)
+
+
+def _forget_rows(home: Home, product: Product) -> None:
+    """Have the catalogue forget earlier versions whose files are gone."""
+    left = {version.product.revision for version in product_versions(home, product)}
+    with closing(open_store(home.catalogue)) as store:
+        for row in store.versions(product.collection, product.id):
+            if row["properties"]["version"] not in left:
+                store.delete_version(product.collection, product.id, str(row["properties"]["version"]))
 
 
 def _told(home: Home, removal: Removal, *, gone: bool) -> Removed:

@@ -88,8 +88,17 @@ def to_row(item: Item) -> Row:
 
 
 def to_item(properties: bytes, rest: bytes) -> Item:
-    """Put an item together again."""
-    item: Item = orjson.loads(zstd.decompress(rest))
+    """Put an item together again.
+
+    Raises
+    ------
+    ValueError
+        If the row is damaged.
+    """
+    try:
+        item: Item = orjson.loads(zstd.decompress(rest))
+    except RuntimeError as error:
+        raise ValueError(f"a row cannot be unpacked: {error}") from error
     item["properties"] = orjson.loads(properties)
     return item
 
