@@ -7,6 +7,7 @@ open: one regular file, as GeoTIFF and nothing else, without side files, lists o
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +151,7 @@ def pixels_at(path: Path, points: Sequence[tuple[float, float]]) -> tuple[float 
         As :func:`opened_cog`.
     """
     with opened_cog(path) as dataset:
-        there = Transformer.from_crs(_LON_LAT, _crs(dataset), always_xy=True, allow_ballpark=False)
+        there = _to_grid(dataset.crs.to_wkt())
         across, along = there.transform([point[0] for point in points], [point[1] for point in points])
         found: list[float | None] = []
         for place in zip(across, along, strict=True):
@@ -163,15 +164,17 @@ def pixels_at(path: Path, points: Sequence[tuple[float, float]]) -> tuple[float 
     return tuple(found)
 
 
-def _crs(dataset: DatasetReader) -> CRS:
-    return CRS.from_wkt(dataset.crs.to_wkt())
+@lru_cache(maxsize=64)
+def _to_grid(wkt: str) -> Transformer:
+    """Degrees of WGS 84 to an image's coordinates. Kept: to make one takes longer than to read a pixel."""
+    return Transformer.from_crs(_LON_LAT, CRS.from_wkt(wkt), always_xy=True, allow_ballpark=False)
 
 
 def _on_grid(outline: BaseGeometry, dataset: DatasetReader) -> BaseGeometry:
     """The outline in the image's coordinates: bent where straight lines of longitude and latitude are not."""
     west, south, east, north = outline.bounds
     fine = outline.segmentize(max(east - west, north - south, 1e-9) / 64)
-    there = Transformer.from_crs(_LON_LAT, _crs(dataset), always_xy=True, allow_ballpark=False)
+    there = _to_grid(dataset.crs.to_wkt())
 
     def moved(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.column_stack(there.transform(points[:, 0], points[:, 1]))
