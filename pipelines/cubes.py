@@ -102,7 +102,8 @@ def build_cubes(
         if only_behind and before.status == "whole":
             made.append(before)
             continue
-        fresh = not only_behind or set(before.waiting) - _noted(home, name, place)
+        # What nobody left a note of is found by looking at all products; the rest the cube's record leads to.
+        fresh = not only_behind or set(before.waiting) - _noted(home, name, place) - before.left_out.keys()
         kept = keep_cube(home.path, name, place, rebuild="asked for" if fresh else None)
         after = _report(home, name, place, items)
         status: Any = "removed" if kept.state is None else "made again" if kept.rebuilt else "brought up"
@@ -143,7 +144,7 @@ def _noted(home: Home, collection: str, tile: Any) -> set[str]:
 
 
 def _report(home: Home, collection: str, tile: Any, items: dict[str, str]) -> CubeReport:
-    from processing.archive.cube_keep import cube_folder
+    from processing.archive.cube_keep import OTHER_NUMBERS, cube_folder
     from processing.archive.cube_state import check_files, read_state
 
     folder = cube_folder(home.path, collection, tile)
@@ -160,6 +161,7 @@ def _report(home: Home, collection: str, tile: Any, items: dict[str, str]) -> Cu
     slices = [part for stack in state.stacks.values() for part in stack.slices]
     times = sorted(part.acquired.isoformat() for part in slices)
     waiting = {item for item, revision in items.items() if state.items.get(item) != revision}
+    waiting |= {part.item for part in state.left_out if not part.reason.startswith(OTHER_NUMBERS)}  # until repaired
     gone = state.items.keys() - items.keys()
     return CubeReport(
         collection=collection,

@@ -2,7 +2,8 @@
 
 First what interrupted runs left is finished or cleared away. Then catalogue, records and sizes are compared for the
 whole archive, and the products that have waited longest are hashed: the default share covers more than a twelfth of
-the archive a month. Where a second place is configured, what is lost or damaged can be fetched from it.
+the archive a month. Where a second place is configured, what is lost or damaged can be fetched from it. Last the cubes:
+those that are behind or damaged are made good from the products.
 """
 
 import time
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from configs.keeping import load_keeping
 from configs.settings import Home
 from pipelines.clean import CleanReport, clean
+from pipelines.cubes import build_cubes
 from pipelines.observe import report_progress
 from pipelines.requests import KeepRequest
 from pipelines.tasks import RETRIES, Record
@@ -37,6 +39,8 @@ class KeepReport(BaseModel):
     verify: VerifyReport
     clean: CleanReport
     months: tuple[dict[str, Any], ...]
+    cubes: tuple[dict[str, Any], ...] = ()
+    """Those that were behind or damaged, and what was made of them."""
     seconds: float
 
 
@@ -48,12 +52,14 @@ def keep_archive(request: KeepRequest) -> State[Record]:
     found = VerifyReport.model_validate(scrub(request))
     if request.repair and not found.ok:
         found = VerifyReport.model_validate(repair(request, found.model_dump(mode="json")))
+    mended = bring_cubes_up(request)["cubes"]
     with Ledger(Home.resolve(request.home_path).scrub) as ledger:
         months = ledger.months()
     report = KeepReport(
         verify=found,
         clean=cleared,
         months=tuple(_month(month) for month in months),
+        cubes=tuple(mended),
         seconds=round(time.monotonic() - started, 3),
     )
     create_markdown_artifact(key=ARTIFACT, markdown=kept_table(report), description="State of the archive")
@@ -88,6 +94,17 @@ def repair(request: KeepRequest, found: Record) -> Record:
     return repair_findings(home, VerifyReport.model_validate(found), act=True).model_dump(mode="json")
 
 
+@task(name="cubes", task_run_name="cubes", persist_result=False, **RETRIES)
+def bring_cubes_up(request: KeepRequest) -> Record:
+    """Make good the cubes that do not hold what they should. Returns ``cubes``, a report of each that was touched."""
+    touched = [
+        report.model_dump(mode="json")
+        for report in build_cubes(Home.resolve(request.home_path), only_behind=True, progress=report_progress)
+        if report.status != "whole"
+    ]
+    return {"cubes": touched}
+
+
 def kept_table(report: KeepReport) -> str:
     """Markdown: what was covered, month by month, what is wrong, what went."""
     found, share = report.verify, report.verify.coverage
@@ -103,6 +120,7 @@ def kept_table(report: KeepReport) -> str:
         f"| never hashed again yet | {share['never_hashed']} |",
         *(f"| {kind} | {count} |" for kind, count in found.counts.items()),
         f"| interrupted work finished or cleared away | {len(report.clean.recovered)} |",
+        f"| cubes made good | {len(report.cubes)} |",
         f"| freed | {report.clean.freed_bytes / 1e6:.3g} MB |",
         "",
         "| month | revisions hashed | GB | found damaged |",

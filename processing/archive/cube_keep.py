@@ -22,6 +22,8 @@ from processing.model.angle_layers import ANGLES
 from processing.model.errors import Defect
 from processing.model.product import Encoding, Product, StoredGroup
 
+OTHER_NUMBERS = "cube.encoding"
+"""Begins the reason of a product that is left out although nothing is wrong with it."""
 _NOTES = "pending"
 _SEPARATOR = "--"
 
@@ -186,7 +188,7 @@ def wanted_of(collection: str, tile: Tile, products: Iterable[Product]) -> Wante
             known = bands.setdefault(key, {})
             other = [band for band in own if band in known and not _same(known[band], own[band])]
             if other:
-                reason = f"cube.encoding: {', '.join(other)} are kept in other numbers than in earlier products"
+                reason = f"{OTHER_NUMBERS}: {', '.join(other)} are kept in other numbers than in earlier products"
                 left_out.append(LeftOut(item=product.id, revision=product.revision, reason=reason))
                 continue
             known.update({band: encoding for band, encoding in own.items() if band not in known})

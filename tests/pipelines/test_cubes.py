@@ -82,6 +82,31 @@ def test_what_was_published_unseen_is_found(home):
     assert cubes.note_in_cubes(home, product) == ()
 
 
+def test_a_damaged_product_is_left_out_until_it_is_repaired(home):
+    run(home, "build")
+    (store,) = [path for path in (home.path / "archive").rglob("*.zarr") if path.parent.name == "KZ1_1"]
+    shard = store / "measurements/reflectance/r4m/nir/c/0/0"
+    content = shard.read_bytes()
+    shard.write_bytes(content[:-9])
+    _, built = run(home, "build")
+    assert list(built["cubes"][0]["left_out"]) == built["cubes"][0]["waiting"] == ["KZ1_1"]
+    assert built["cubes"][0]["groups"] == {"reflectance/r4m": 1}
+    assert run(home, "build", "--only-behind")[1]["cubes"][0]["waiting"] == ["KZ1_1"]
+    shard.write_bytes(content)
+    _, mended = run(home, "build", "--only-behind")
+    assert (mended["cubes"][0]["left_out"], mended["cubes"][0]["groups"]) == ({}, {"reflectance/r4m": 2})
+
+
+@pytest.mark.usefixtures("prefect")
+def test_keeping_the_archive_mends_cubes(home):
+    from pipelines.keep import keep_archive
+    from pipelines.requests import KeepRequest
+
+    assert [cube["status"] for cube in run(home, "list")[1]["cubes"]] == ["missing"]
+    keep_archive(KeepRequest(home=str(home.path)), return_state=True)
+    assert [cube["status"] for cube in run(home, "list")[1]["cubes"]] == ["whole"]
+
+
 def test_a_scene_is_none_the_worse_for_its_cube(home, monkeypatch, caplog):
     """What goes wrong with the index is told, stays noted, and stops nobody."""
     from processing.archive import cube_keep
