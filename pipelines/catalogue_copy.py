@@ -181,7 +181,7 @@ def _differences(source: CatalogueStore, target: CatalogueStore) -> Iterator[tup
 
 
 def _pairs(ours: Iterable[Item], theirs: Iterable[Item]) -> Iterator[tuple[Item | None, Item | None]]:
-    """What both have of each item, None where one has none. Both come by id and collection."""
+    """What both have of each item, None where one has none. Both come by collection and id."""
     left, right = iter(ours), iter(theirs)
     one, other = next(left, None), next(right, None)
     while one is not None or other is not None:
@@ -197,4 +197,4 @@ def _pairs(ours: Iterable[Item], theirs: Iterable[Item]) -> Iterator[tuple[Item 
 
 
 def _name(item: Item) -> tuple[str, str]:
-    return item["id"], item["collection"]
+    return item["collection"], item["id"]

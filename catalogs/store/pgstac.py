@@ -145,13 +145,13 @@ class PgstacStore:
             return pgstac_writing.remove(connection, collection, item_id)
 
     def items(self, collection: str | None = None) -> Iterator[Item]:
-        """All items by id and collection, read as they are asked for."""
-        place = ("", "")
+        """All items by collection and id, read as they are asked for."""
+        place = ("", "") if collection is None else (collection, "")
         within = "" if collection is None else " AND i.collection = %s"
         question = (
             "SELECT i.collection, i.id, i.content FROM pgstac.items AS i"  # noqa: S608 - only placeholders
-            f' WHERE (i.id COLLATE "C", i.collection COLLATE "C") > (%s, %s){within}'
-            ' ORDER BY i.id COLLATE "C", i.collection COLLATE "C" LIMIT %s'
+            f' WHERE (i.collection COLLATE "C", i.id COLLATE "C") > (%s, %s){within}'
+            ' ORDER BY i.collection COLLATE "C", i.id COLLATE "C" LIMIT %s'
         )
         while True:
             values = (*place, *(() if collection is None else (collection,)), _BATCH)
@@ -161,7 +161,7 @@ class PgstacStore:
                 yield pgstac_writing.to_item(*row)
             if len(rows) < _BATCH:
                 return
-            place = rows[-1][1], rows[-1][0]
+            place = rows[-1][:2]
 
     def versions(self, collection: str, item_id: str, entitlement: Entitlement = EVERYTHING) -> tuple[Item, ...]:
         """Earlier versions of an item, the last superseded first."""

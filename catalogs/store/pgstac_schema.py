@@ -110,7 +110,8 @@ $$ LANGUAGE SQL IMMUTABLE PARALLEL SAFE;
 _INDEXES = """
 CREATE INDEX qyran_by_moment ON pgstac.items
     (((private->>'moment')::bigint) DESC, (collection COLLATE "C"), (id COLLATE "C"));
-CREATE INDEX qyran_by_id ON pgstac.items ((id COLLATE "C"), (collection COLLATE "C"));
+CREATE INDEX qyran_by_id ON pgstac.items ((id COLLATE "C"));
+CREATE INDEX qyran_by_name ON pgstac.items ((collection COLLATE "C"), (id COLLATE "C"));
 CREATE INDEX qyran_by_cloud ON pgstac.items (qyran.number(content->'properties'->'eo:cloud_cover'));
 CREATE INDEX qyran_by_word ON pgstac.items USING gin (string_to_array(private->>'words', ' '));
 """

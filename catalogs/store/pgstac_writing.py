@@ -4,7 +4,7 @@ Rows go straight into ``pgstac.items``, in pgstac's own form, so that its other 
 would replace a row by deleting it, and know nothing of versions. Writers of one collection go one after the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -16,17 +16,21 @@ from catalogs.store.protocol import Item
 from catalogs.store.rows import Row, rfc3339, to_row
 from processing.model.errors import BadInput
 
+# Many rows by one statement: pgstac's triggers look at each statement.
 _PUT = (
-    "INSERT INTO pgstac.items (id, geometry, collection, datetime, end_datetime, content, private)"
-    " VALUES (%s, ST_GeomFromWKB(%s, 4326), %s, %s, %s, %s, %s)"
+    "INSERT INTO pgstac.items (id, collection, geometry, datetime, end_datetime, content, private)"
+    " SELECT n.id, n.collection, ST_GeomFromWKB(n.shape, 4326), n.starts, n.stops, n.content, n.private"
+    " FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::timestamptz[], %s::timestamptz[], %s::jsonb[], %s::jsonb[])"
+    " AS n (id, collection, shape, starts, stops, content, private)"
 )
 _CHANGE = (
     "UPDATE pgstac.items SET (geometry, datetime, end_datetime, content, private)"
     " = (ST_GeomFromWKB(%s, 4326), %s, %s, %s, %s) WHERE collection = %s AND id = %s"
 )
 _OLD = (
-    "SELECT content, datetime, end_datetime, ST_XMin(geometry), ST_YMin(geometry), ST_XMax(geometry), ST_YMax(geometry)"
-    " FROM pgstac.items WHERE collection = %s AND id = %s"
+    "SELECT i.collection, i.id, i.content, i.datetime, i.end_datetime, ST_XMin(i.geometry), ST_YMin(i.geometry),"
+    " ST_XMax(i.geometry), ST_YMax(i.geometry) FROM unnest(%s::text[], %s::text[]) AS n (collection, id)"
+    " JOIN pgstac.items AS i ON i.collection = n.collection AND i.id = n.id"
 )
 _GROW = (
     "UPDATE qyran.extents SET items = items + %s, first = least(first, %s), last = greatest(last, %s),"
@@ -56,30 +60,54 @@ def write(connection: Connection[Any], items: Sequence[tuple[Item, Row]]) -> Non
         ``collection.unknown`` for an item without its collection; ``item.json`` for text that PostgreSQL has no place
         for.
     """
-    shrunk = _locked(connection, items)
+    _lock(connection, items)
+    part: dict[tuple[str, str], tuple[Item, Row]] = {}
     for item, row in items:
-        old = connection.execute(_OLD, (row.collection, row.id)).fetchone()
-        values = _values(item, row)
-        if old is None:
-            connection.execute(_PUT, (row.id, values[0], row.collection, *values[1:]))
-        else:
-            _keep(connection, old[0], item)
-            connection.execute(_CHANGE, (*values, row.collection, row.id))
-            if _at_edge(connection, row.collection, old[1:]):
-                shrunk.add(row.collection)
-        reach = (rfc3339(row.starts), rfc3339(row.stops), *row.bounds)
-        connection.execute(_GROW, (int(old is None), *reach, row.collection))
+        if (row.collection, row.id) in part:  # twice in one batch: one after the other
+            _write_part(connection, part)
+            part = {}
+        part[row.collection, row.id] = item, row
+    _write_part(connection, part)
+
+
+def _write_part(connection: Connection[Any], part: Mapping[tuple[str, str], tuple[Item, Row]]) -> None:
+    """Write items of which each is named once."""
+    names = [[name[side] for name in part] for side in (0, 1)]
+    olds = {(row[0], row[1]): row[2:] for row in connection.execute(_OLD, names).fetchall()}
+    added = [pair for name, pair in part.items() if name not in olds]
+    if added:
+        columns = zip(*((row.id, row.collection, *_values(item, row)) for item, row in added), strict=True)
+        connection.execute(_PUT, [list(column) for column in columns])
+    shrunk = set()
+    for name, old in olds.items():
+        item, row = part[name]
+        _keep(connection, old[0], item)
+        connection.execute(_CHANGE, (*_values(item, row), *name))
+        if _at_edge(connection, row.collection, old[1:]):
+            shrunk.add(row.collection)
+    for collection in sorted({name[0] for name in part}):
+        rows = [row for _, row in part.values() if row.collection == collection]
+        count = sum(row.collection == collection for _, row in added)
+        connection.execute(_GROW, (count, *_reach(rows), collection))
     for collection in sorted(shrunk):
         connection.execute(_MEASURE, (collection, collection))
+
+
+def _reach(rows: Sequence[Row]) -> tuple[Any, ...]:
+    """First start, last end, west, south, east, north of items."""
+    bounds = [row.bounds for row in rows if row.parts]
+    wests, souths, easts, norths = zip(*bounds, strict=True) if bounds else ((None,),) * 4
+    ends = rfc3339(min(row.starts for row in rows)), rfc3339(max(row.stops for row in rows))
+    return (*ends, min(wests), min(souths), max(easts), max(norths))
 
 
 def remove(connection: Connection[Any], collection: str, item_id: str) -> bool:
     """Remove an item with its earlier versions. Call it inside a transaction."""
     connection.execute("SELECT 1 FROM qyran.extents WHERE collection = %s FOR UPDATE", (collection,))
-    old = connection.execute(_OLD, (collection, item_id)).fetchone()
+    old = connection.execute(_OLD, ([collection], [item_id])).fetchone()
     if old is None:
         return False
-    edge = _at_edge(connection, collection, old[1:])
+    edge = _at_edge(connection, collection, old[3:])
     connection.execute("DELETE FROM pgstac.items WHERE collection = %s AND id = %s", (collection, item_id))
     connection.execute("DELETE FROM qyran.versions WHERE collection = %s AND id = %s", (collection, item_id))
     if edge:
@@ -137,7 +165,7 @@ def open_partitions(connection: Connection[Any], collection: str) -> None:
     connection.execute(f"SELECT pgstac.check_partition(%s, {everything}, {everything})", (collection,))
 
 
-def _locked(connection: Connection[Any], items: Sequence[tuple[Item, Row]]) -> set[str]:
+def _lock(connection: Connection[Any], items: Sequence[tuple[Item, Row]]) -> None:
     """Take the collections of items, in an order in which no two writers wait for each other."""
     names = sorted({row.collection for _, row in items})
     found = connection.execute(
@@ -151,7 +179,6 @@ def _locked(connection: Connection[Any], items: Sequence[tuple[Item, Row]]) -> s
             where=next(row.id for _, row in items if row.collection == unknown[0]),
             remedy="Put the collection first.",
         )
-    return set()
 
 
 def _values(item: Item, row: Row) -> tuple[Any, ...]:
