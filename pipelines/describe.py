@@ -9,7 +9,7 @@ from typing import Any
 
 from pystac import Asset
 
-from catalogs import open_store
+from catalogs import catalogue_exists, open_store
 from catalogs.iso19139 import ISO_KEY, iso_document
 from catalogs.item import iso_asset, to_item
 from catalogs.validate import validate_item
@@ -156,7 +156,7 @@ def refresh_item(child: Product, home: Home) -> bool:
 
     A parent may get a new revision while its child is being catalogued. Whichever of the two looks last sees both.
     """
-    if not child.parents or not home.catalogue.is_dir():
+    if not child.parents or not catalogue_exists(home.catalogue):
         return False
     paths = ProductPaths.of(home.path, child)
     with durable.exclusive(paths.lock), closing(open_store(home.catalogue)) as store:
