@@ -99,15 +99,14 @@ def many_writes(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
     Each transaction is durable all the same, in the write-ahead log.
     """
-    usual = [
-        (name, connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("cache_size", "wal_autocheckpoint")
-    ]
-    connection.execute("PRAGMA cache_size = -65536")
-    connection.execute("PRAGMA wal_autocheckpoint = 4096")
+    wanted = {"cache_size": -131_072, "wal_autocheckpoint": 4_096, "mmap_size": 0}
+    usual = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in wanted}
+    for name, value in wanted.items():
+        connection.execute(f"PRAGMA {name} = {value}")
     try:
         yield connection
     finally:
-        for name, value in usual:
+        for name, value in usual.items():
             connection.execute(f"PRAGMA {name} = {value}")
 
 
