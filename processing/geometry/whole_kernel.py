@@ -116,18 +116,20 @@ def _taps_of(weights, point, taps):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, inline="always")
-def _four_bands(flat, row, step, bases, band, down, across, taps, side_by_side):  # type: ignore[no-untyped-def]
+def _four_bands(flat, strides, bases, band, weights, taps, side_by_side):  # type: ignore[no-untyped-def]
     """Four neighbouring bands of all points, side by side."""
+    row, step = strides
+    down, across = weights
     sums = np.empty(24, dtype=np.float32)
     for point in range(bases.size):
         if bases[point] < 0:
             continue
         _column_sums(flat, uint64(bases[point]) + band, row, step, _taps_of(down, point, taps), taps, sums)
-        weights = _taps_of(across, point, taps)
-        r0 = _across(weights, sums, 0, taps)
-        r1 = _across(weights, sums, 1, taps)
-        r2 = _across(weights, sums, 2, taps)
-        r3 = _across(weights, sums, 3, taps)
+        shares = _taps_of(across, point, taps)
+        r0 = _across(shares, sums, 0, taps)
+        r1 = _across(shares, sums, 1, taps)
+        r2 = _across(shares, sums, 2, taps)
+        r3 = _across(shares, sums, 3, taps)
         at = _4 * uint64(point)
         side_by_side[at] = r0
         side_by_side[at + _1] = r1
@@ -185,11 +187,11 @@ def whole_kernels(
     band = 0
     while band + 4 <= bands:
         if taps == 4:
-            _four_bands(flat, stride, step, bases, uint64(band), down, across, 4, side_by_side)
+            _four_bands(flat, (stride, step), bases, uint64(band), weights, 4, side_by_side)
         elif taps == 2:
-            _four_bands(flat, stride, step, bases, uint64(band), down, across, 2, side_by_side)
+            _four_bands(flat, (stride, step), bases, uint64(band), weights, 2, side_by_side)
         else:
-            _four_bands(flat, stride, step, bases, uint64(band), down, across, 6, side_by_side)
+            _four_bands(flat, (stride, step), bases, uint64(band), weights, 6, side_by_side)
         _turn(side_by_side, result[band], result[band + 1], result[band + 2], result[band + 3])
         band += 4
     while band < bands:
