@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import icechunk
 import zarr
@@ -161,7 +162,7 @@ def slice_keys(array: str, index: int, rows: range, columns: range) -> list[str]
     return [f"{array}/c/{index}/{row}/{column}" for row in rows for column in columns]
 
 
-def resize(array: "zarr.Array[object]", slices: int) -> None:
+def resize(array: "zarr.Array[Any]", slices: int) -> None:
     """Make room for so many slices, or take the last ones away."""
     if array.shape[0] != slices:
         array.resize((slices, *array.shape[1:]))
