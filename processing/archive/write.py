@@ -19,7 +19,7 @@ from processing.archive.compute import Progress, count_tasks, steps, tally, writ
 from processing.archive.disk_faults import disk_faults
 from processing.archive.files import check_keys, count_files, write_files
 from processing.archive.footprint import outline
-from processing.archive.layout import MANIFEST, PRODUCT_RECORD, ProductPaths, revision_of
+from processing.archive.layout import ISO, MANIFEST, PRODUCT_RECORD, ProductPaths, revision_of
 from processing.archive.manifest import ObjectRecord, check_product, record_of, write_manifest
 from processing.archive.record import product_record
 from processing.archive.registration import measure_registration
@@ -126,6 +126,9 @@ def _publish(
     )
     files = paths.staging / FILES
     product = write_files(files, store, product, draft, groups, paths, step)
+    if (paths.files / ISO).is_file():
+        # The earlier revision's row names it, until the new revision has a row and a document of its own.
+        shutil.copyfile(paths.files / ISO, files / ISO)
     for place in (paths.store, paths.files, paths.link):
         durable.make_folders(place.parent)
     durable.sync_tree(paths.staging)

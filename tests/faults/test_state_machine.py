@@ -110,6 +110,7 @@ class Archive(RuleBasedStateMachine):
         assert not answer["ended"].startswith(("unexpected", "hung")), answer
         if answer["hit"]:
             COUNTS[f"injected {effect[0]} in games"] += 1
+            self.at_rest = False  # also where nobody noticed: a lock's file may not have gone
         if answer["ended"] == "done":
             self.acknowledged[number] = _revision(number, revision)
             self.unsure.pop(number, None)
