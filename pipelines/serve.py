@@ -78,6 +78,10 @@ def serve(home: Home, *, port: int, prefect_port: int, say: Say, ready: Callable
     home.prefect.chmod(0o700)
     for folder in (home.landing, home.dem):
         folder.mkdir(parents=True, exist_ok=True)
+    from pipelines.recovery import recover_at_start
+
+    for leftover in recover_at_start(home):
+        say(f"left by an interrupted run, now {leftover}")
     operator_token(home)
     tree = ProcessTree(home.logs, _environment(home, prefect_port))
     with _signals():
