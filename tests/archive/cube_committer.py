@@ -1,4 +1,4 @@
-"""Processes that publish scenes of one tile and bring them into its cube, ten times each: flows and their duplicates.
+"""Processes that publish scenes of one tile and bring them into its cube, once and ten times more.
 
 Usage: cube_committer HOME COUNT: as many processes, all at once. Prints how often each had to commit.
 
@@ -15,7 +15,8 @@ from pathlib import Path
 from processing.archive.write import publish_product
 from tests.archive import synthetic
 
-TIMES = 10
+TIMES = 11
+"""Once, and ten duplicates."""
 
 
 def work(home: Path, number: int) -> int:

@@ -316,7 +316,7 @@ def test_a_program_ends_well_after_a_read_that_failed(copy):
 
 
 def test_twenty_scenes_at_once_and_two_hundred_duplicates(tmp_path):
-    """Twenty processes publish a scene of one tile each, and nine times more: one product each, all in the cube."""
+    """Twenty processes publish a scene of one tile each, and ten times more: one product each, all in the cube."""
     command = [sys.executable, "-m", "tests.archive.cube_committer", tmp_path, "20"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert result.returncode == 0, result.stderr[-2000:]
