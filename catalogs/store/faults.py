@@ -78,12 +78,13 @@ class PlainConnection(sqlite3.Connection):
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         """Execute one statement."""
-        cursor = PlainCursor(self)
+        # Asked of the connection, which forgets dead cursors then; one that is made directly leaks a reference to it.
+        cursor = self.cursor(PlainCursor)
         cursor.execute(sql, parameters)
         return cursor
 
     def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
         """Execute one statement for each set of parameters."""
-        cursor = PlainCursor(self)
+        cursor = self.cursor(PlainCursor)
         cursor.executemany(sql, parameters)
         return cursor

@@ -3,6 +3,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -160,4 +161,28 @@ def test_a_forked_process_gets_a_connection_of_its_own(tmp_path):
     assert os.waitpid(process, 0)[1] == 0
     store.put_item(item("two"))
     assert len(ids(store)) == 2
+    store.close()
+
+
+def test_memory_does_not_grow_with_what_is_done(tmp_path):
+    """Tens of thousands of statements leave nothing behind: a server lives for months."""
+    store = open_store(tmp_path)
+    store.put_collection(collection("a"))
+    store.put_items(item(f"i{number}") for number in range(50))
+
+    def ask(times):
+        for _ in range(times):
+            store.search(SearchRequest(limit=1, bbox=(76, 43, 77, 44)))
+            store.put_items(item(f"i{number}") for number in range(20))
+
+    ask(50)
+    tracemalloc.start()
+    try:
+        ask(20)
+        before, _ = tracemalloc.get_traced_memory()
+        ask(100)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 300_000
     store.close()
