@@ -46,7 +46,7 @@ def to_item(product: Product, mission: MissionConfig, sensor: SensorConfig, reci
     assets[ISO_KEY] = iso_asset(iso_document(product, mission, sensor, recipe))
     item = Item(
         id=product.id,
-        geometry=product.geometry,
+        geometry=copy.deepcopy(product.geometry),
         bbox=list(product.bbox),
         datetime=product.acquired.astimezone(UTC),
         properties=properties,

