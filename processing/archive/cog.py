@@ -1,29 +1,33 @@
 """Cloud-optimised GeoTIFFs made from a store: one a band, one of the flags, one for the eye."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import SubElement, tostring
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
-import rasterio.shutil
-from defusedxml.ElementTree import fromstring
 from rasterio.enums import ColorInterp
 
+from processing.archive.cog_file import TILE_PX, CogFile, Raster
 from processing.archive.gdal_writes import Sums, copy_checked, gdal_faults
 from processing.archive.geozarr import map_crs
 from processing.archive.layout import QA
 from processing.archive.picture import Style, painted_region
 from processing.archive.shards import array_at
 from processing.archive.store import Group, Level
+from processing.archive.tiff_tags import describe, gdal_tags
 
 # No side files are read or written; and sizes do not depend on what else is in the folder.
 SAFE_ENVIRONMENT = {"GDAL_PAM_ENABLED": "NO", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 _JPEG_QUALITY = 90
 Strip = tuple[int, npt.NDArray[np.generic]]
 """First row, and the rows from there on: ``(band, rows, columns)``."""
+_Rows = npt.NDArray[np.generic]
+_Kind = tuple[str, int | None]
+"""Type and nodata."""
 Layer = tuple[dict[str, Any], Iterator[Strip]]
 """A raster as rasterio's words for it (count, height, width, dtype, crs, transform, nodata), and its strips."""
 
@@ -34,62 +38,65 @@ def _strips(level: Level) -> Iterator[tuple[slice, slice]]:
         yield slice(start, min(start + level.shard[0], level.shape[0])), slice(0, level.shape[1])
 
 
-def write_cog(path: Path, layers: Sequence[Layer], options: Mapping[str, Any], tags: Mapping[str, Any]) -> None:
-    """Write a COG from strips of rows.
+def write_cog(path: Path, layer: Layer, options: Mapping[str, Any], words: Mapping[str, Any]) -> None:
+    """Have GDAL write a COG from strips of rows, and make its overviews.
 
     Parameters
     ----------
     path
         File to create.
-    layers
-        The image and, if there are any more, its overviews, finest first; else GDAL makes the overviews.
+    layer
+        The image.
     options
         Creation options of GDAL's COG driver.
-    tags
-        ``scales``, ``offsets``, ``units``, ``descriptions``, ``colorinterp``, ``band_tags`` (a tuple entry for each
-        band), ``tags``.
+    words
+        About the bands, as :func:`processing.archive.tiff_tags.describe` takes them.
     """
-    plain = [path.with_suffix(f".plain-{number}.tif") for number in range(len(layers))]
-    together = path.with_suffix(".plain.vrt")
+    plain, sums = path.with_suffix(".plain.tif"), Sums()
+    profile, strips = layer
     try:
         with gdal_faults(path), rasterio.Env(**SAFE_ENVIRONMENT):
-            for place, (profile, strips) in zip(plain, layers, strict=True):
-                sums = Sums()
-                with rasterio.open(place, "w", driver="GTiff", BIGTIFF="IF_SAFER", **profile) as target:
-                    for attribute in ("colorinterp", "scales", "offsets", "units", "descriptions"):
-                        if attribute in tags:
-                            setattr(target, attribute, tags[attribute])
-                    target.update_tags(**tags.get("tags", {}))
-                    for number, own in enumerate(tags.get("band_tags", ()), start=1):
-                        target.update_tags(number, **own)
-                    for window, strip in sums.counted(strips):
-                        target.write(strip, window=window)
-                sums.require(place)
-            _join(plain, together)
-            to_cog(together, path, options)
+            with rasterio.open(plain, "w", driver="GTiff", BIGTIFF="IF_SAFER", **profile) as target:
+                describe(target, words)
+                for window, strip in sums.counted(strips):
+                    target.write(strip, window=window)
+            sums.require(plain)
+            fixed = {"driver": "COG", "BLOCKSIZE": TILE_PX, "BIGTIFF": "IF_SAFER", "NUM_THREADS": "ALL_CPUS"}
+            with rasterio.open(plain) as source:
+                copy_checked(source, path, {**fixed, **options})
     finally:
-        for place in (*plain, together):
-            place.unlink(missing_ok=True)
+        plain.unlink(missing_ok=True)
 
 
-def _join(plain: Sequence[Path], together: Path) -> None:
-    """A virtual file that shows the first file's one band with the others as its overviews."""
-    with rasterio.open(plain[0]) as source:
-        rasterio.shutil.copy(source, together, driver="VRT")
-    tree = fromstring(together.read_bytes())
-    for number, band in enumerate(tree.iter("VRTRasterBand"), start=1):
-        for place in plain[1:]:
-            overview = SubElement(band, "Overview")
-            SubElement(overview, "SourceFilename", relativeToVRT="1").text = place.name
-            SubElement(overview, "SourceBand").text = str(number)
-    together.write_bytes(tostring(tree))
+def _write_levels(path: Path, store: Path, group: Group, name: str, kind: _Kind, words: Mapping[str, Any]) -> None:
+    """One array of a store as a COG whose overviews are the archive's own levels."""
+    first, (dtype, nodata) = group.levels[0], kind
+    tags = gdal_tags(_profile(first, dtype, 1, nodata), words)
+    raster = Raster(shape=first.shape, bands=1, dtype=dtype, fill=nodata or 0, tags=tags)
+    file = CogFile(path, raster, shapes=[level.shape for level in group.levels])
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for number, level in enumerate(group.levels):
+                for row, rows in _tile_rows(level, array_at(store, f"{level.path}/{name}")):
+
+                    def put(left: int, number: int = number, row: int = row, rows: _Rows = rows) -> None:
+                        file.put(number, 0, (row, left), rows[:, left : left + TILE_PX])
+
+                    list(pool.map(put, range(0, level.shape[1], TILE_PX)))
+        file.close()
+    finally:
+        file.abandon()
 
 
-def to_cog(plain: Path, path: Path, options: Mapping[str, Any]) -> None:
-    """Make a COG of a plain raster, with GDAL's own driver and its options."""
-    with rasterio.open(plain) as source:
-        fixed = {"driver": "COG", "BLOCKSIZE": 512, "BIGTIFF": "IF_SAFER", "NUM_THREADS": "ALL_CPUS"}
-        copy_checked(source, path, {**fixed, **options})
+def _tile_rows(level: Level, array: Any) -> Iterator[tuple[int, _Rows]]:
+    """An array in strips that start at a row of tiles; each shard is read once."""
+    start, waiting = 0, np.empty((0, level.shape[1]), dtype=array.dtype)
+    for region in _strips(level):
+        rows = np.concatenate([waiting, np.asarray(array[region])])
+        last = region[0].stop == level.shape[0]
+        whole = rows.shape[0] if last else rows.shape[0] // TILE_PX * TILE_PX
+        yield start, rows[:whole]
+        start, waiting = start + whole, rows[whole:]
 
 
 def _profile(level: Level, dtype: str, count: int, nodata: int | None) -> dict[str, Any]:
@@ -104,16 +111,6 @@ def _profile(level: Level, dtype: str, count: int, nodata: int | None) -> dict[s
     }
 
 
-def _layers(store: Path, group: Group, name: str, dtype: str, nodata: int | None) -> list[Layer]:
-    """An array at all its levels: a COG's overviews are the archive's own."""
-
-    def strips(level: Level) -> Iterator[Strip]:
-        array = array_at(store, f"{level.path}/{name}")
-        return ((region[0].start, np.asarray(array[region])[None]) for region in _strips(level))
-
-    return [(_profile(level, dtype, 1, nodata), strips(level)) for level in group.levels]
-
-
 def write_band(
     path: Path,
     store: Path,
@@ -125,10 +122,12 @@ def write_band(
 ) -> None:
     """One band as stored, with its scale, offset and nodata; and its statistics, as GDAL keeps them."""
     encoding = group.encodings[band]
-    write_cog(
+    _write_levels(
         path,
-        _layers(store, group, band, encoding.dtype, encoding.nodata),
-        {"COMPRESS": "DEFLATE", "PREDICTOR": "YES"},
+        store,
+        group,
+        band,
+        (encoding.dtype, encoding.nodata),
         {
             "scales": (encoding.scale,),
             "offsets": (encoding.offset,),
@@ -142,12 +141,7 @@ def write_band(
 
 def write_flags(path: Path, store: Path, group: Group, tags: Mapping[str, str]) -> None:
     """The quality flags of a group."""
-    write_cog(
-        path,
-        _layers(store, group, QA, "uint16", None),
-        {"COMPRESS": "DEFLATE"},
-        {"descriptions": (QA,), "tags": dict(tags)},
-    )
+    _write_levels(path, store, group, QA, ("uint16", None), {"descriptions": (QA,), "tags": dict(tags)})
 
 
 def write_visual(path: Path, store: Path, groups: tuple[Group, ...], style: Style, tags: Mapping[str, str]) -> None:
@@ -157,7 +151,7 @@ def write_visual(path: Path, store: Path, groups: tuple[Group, ...], style: Styl
     strips = ((region[0].start, painted_region(store, group, level, style, region)) for region in _strips(level))
     write_cog(
         path,
-        [(_profile(level, "uint8", 4, None), strips)],
+        (_profile(level, "uint8", 4, None), strips),
         {"COMPRESS": "JPEG", "QUALITY": _JPEG_QUALITY, "OVERVIEW_RESAMPLING": "AVERAGE"},
         {
             "colorinterp": (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha),

@@ -1,5 +1,6 @@
 """The one place where a graph runs: every shard of every level, each written by one task."""
 
+import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -48,13 +49,14 @@ def write_pixels(
     records
         SHA-256 and size of every shard's object.
     """
+    run = _run_name()
     tasks = [
-        delayed(_records, pure=True)(task, dask_key_name=f"records-{level_tasks.path}-{index}")
+        delayed(_records, pure=True)(task, dask_key_name=f"records-{run}-{level_tasks.path}-{index}")
         for group, image in zip(groups, images, strict=True)
-        for level_tasks in _group_tasks(store, group, image)
+        for level_tasks in _group_tasks(store, group, image, run)
         for index, task in level_tasks.tasks.items()
     ]
-    with counted(step):
+    with counted(step, prefix=f"shard-{run}-"):
         results: tuple[tuple[ObjectRecord, ...], ...] = compute(*tasks, scheduler=_scheduler())
     return tuple(record for records in results for record in records)
 
@@ -65,6 +67,11 @@ def _scheduler() -> Callable[..., Any] | None:
     Dask would import ``distributed`` to look for a cluster, half a second; who is connected to one has imported it.
     """
     return threaded.get if "distributed" not in sys.modules and dask.config.get("scheduler", None) is None else None
+
+
+def _run_name() -> str:
+    """A part of every key: a scheduler that several runs share takes equal keys for one and the same task."""
+    return secrets.token_hex(6)
 
 
 def _records(result: ShardResult) -> tuple[ObjectRecord, ...]:
@@ -82,8 +89,9 @@ def tally(store: Path, groups: Sequence[Group], ring: Polygon) -> dict[str, Grou
 
     The sums are of integers: the same in whatever order the shards come.
     """
+    run = _run_name()
     tasks = [
-        delayed(_tally, pure=True)(store, group, index, ring, dask_key_name=f"tally-{group.name}-{index}")
+        delayed(_tally, pure=True)(store, group, index, ring, dask_key_name=f"tally-{run}-{group.name}-{index}")
         for group in groups
         for index in group.levels[0].shards()
     ]
@@ -104,30 +112,30 @@ class _LevelTasks(NamedTuple):
     """By shard index."""
 
 
-def _group_tasks(store: Path, group: Group, image: OrthoImage) -> Iterator[_LevelTasks]:
+def _group_tasks(store: Path, group: Group, image: OrthoImage, run: str) -> Iterator[_LevelTasks]:
     """Tasks of every level, finest first."""
     base = group.levels[0]
-    make = _base_task(store, group, image)
+    make = _base_task(store, group, image, run)
     tasks = {index: make(index) for index in base.shards()}
     yield _LevelTasks(base.path, tasks)
     for finer, level in zip(group.levels, group.levels[1:], strict=False):
         tasks = {
             index: delayed(halve_shards, pure=True)(
                 store, group, finer, level, index, {below: tasks[below] for below in _below(finer, level, index)},
-                dask_key_name=f"shard-{level.path}-{index}",
+                dask_key_name=f"shard-{run}-{level.path}-{index}",
             )
             for index in level.shards()
         }  # fmt: skip
         yield _LevelTasks(level.path, tasks)
 
 
-def _base_task(store: Path, group: Group, image: OrthoImage) -> Callable[[tuple[int, int]], Delayed]:
+def _base_task(store: Path, group: Group, image: OrthoImage, run: str) -> Callable[[tuple[int, int]], Delayed]:
     """A function that gives the task of a shard of the finest level by its index."""
     base = group.levels[0]
     encodings = dict(group.encodings)
     given = shard_inputs(image, base)
     return lambda index: delayed(_write_shard, pure=True)(
-        store, base, encodings, index, *given(index), dask_key_name=f"shard-{base.path}-{index}"
+        store, base, encodings, index, *given(index), dask_key_name=f"shard-{run}-{base.path}-{index}"
     )
 
 

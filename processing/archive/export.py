@@ -1,21 +1,19 @@
 """Writing an orthoimage where the user asked, without archive or catalogue: a COG, or a store like the archive's."""
 
 import shutil
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
-import rasterio
 from dask import threaded
 from dask.base import compute
 from dask.delayed import delayed
-from rasterio.windows import Window
 
 from processing.archive import durable
-from processing.archive.cog import SAFE_ENVIRONMENT, to_cog
+from processing.archive.cog_blocks import BlockLevel, CogBlocks
+from processing.archive.cog_file import TILE_PX, CogFile, Raster
 from processing.archive.compute import (
     Progress,
     count_tasks,
@@ -25,11 +23,13 @@ from processing.archive.compute import (
     tiles_from,
     write_pixels,
 )
+from processing.archive.disk_faults import disk_faults
 from processing.archive.encode import fill_of
 from processing.archive.geozarr import map_crs
 from processing.archive.manifest import write_manifest
 from processing.archive.shards import stored_rows
-from processing.archive.store import Group, consolidate, create_store, expected_keys, plan_group
+from processing.archive.store import consolidate, create_store, expected_keys, plan_group
+from processing.archive.tiff_tags import gdal_tags
 from processing.model.conventions import REFLECTANCE_NODATA, REFLECTANCE_OFFSET, REFLECTANCE_SCALE
 from processing.model.errors import BadInput
 from processing.model.image import Counts, OrthoImage
@@ -38,9 +38,8 @@ from processing.model.product import Encoding
 
 _RADIANCE_SCALE = 0.01
 """W m-2 sr-1 um-1 a step: 655 at most, above the brightest snow at the shortest wavelengths."""
-_COG_OPTIONS = {"COMPRESS": "DEFLATE", "LEVEL": 1, "PREDICTOR": "YES", "OVERVIEW_RESAMPLING": "AVERAGE"}
-"""Every reader knows deflate; more than the first level takes three times as long for a few per cent."""
-_SUFFIXES = (".tif", ".tiff", ".zarr")
+TIFF_SUFFIXES = (".tif", ".tiff")
+_SUFFIXES = (*TIFF_SUFFIXES, ".zarr")
 
 
 def export_ortho(images: Sequence[OrthoImage], out: Path, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -149,27 +148,24 @@ def _write_store(images: Sequence[OrthoImage], store: Path, progress: Progress |
 
 
 def _write_cog(image: OrthoImage, path: Path, progress: Progress | None) -> dict[str, Any]:
-    """One compute: every block goes into a plain TIFF as it comes, and that becomes the COG."""
+    """One compute: every block becomes tiles of the image and of its overviews."""
     encodings = {band.name: _in_a_tiff(storage_of(image, band.name)) for band in image.bands}
-    group = plan_group(image, encodings)
-    level = group.levels[0]
+    level = BlockLevel(path="", geobox=image.geobox)
     first = next(iter(encodings.values()))
     absent = fill_of(first)
     profile = {
-        "driver": "GTiff", "BIGTIFF": "IF_SAFER", "count": len(encodings), "height": level.shape[0],
-        "width": level.shape[1], "dtype": first.dtype, "nodata": absent, "tiled": True, "blockxsize": 512,
-        "blockysize": 512, "crs": map_crs(level.geobox).to_wkt(), "transform": level.geobox.affine,
+        "count": len(encodings), "dtype": first.dtype, "nodata": absent, "crs": map_crs(level.geobox).to_wkt(),
+        "transform": level.geobox.affine,
     }  # fmt: skip
-    plain = path.with_suffix(".plain.tif")
-    try:
-        with rasterio.Env(**SAFE_ENVIRONMENT):
-            with rasterio.open(plain, "w", **profile) as target:
-                target.descriptions = tuple(encodings)
-                target.update_tags(QUANTITY=str(image.quantity))
-                _fill(target, image, group, progress)
-            to_cog(plain, path, _COG_OPTIONS)
-    finally:
-        plain.unlink(missing_ok=True)
+    tags = gdal_tags(profile, {"descriptions": tuple(encodings), "tags": {"QUANTITY": str(image.quantity)}})
+    raster = Raster(shape=level.shape, bands=len(encodings), dtype=first.dtype, fill=absent, tags=tags)
+    with disk_faults(path.parent):
+        file = CogFile(path, raster)
+        try:
+            _fill(CogBlocks(file), level, image, encodings, progress)
+            file.close()
+        finally:
+            file.abandon()
     return {"dtype": first.dtype, "scale": 1.0, "offset": 0.0, "nodata": None if np.isnan(absent) else absent}
 
 
@@ -178,25 +174,25 @@ def _in_a_tiff(encoding: Encoding) -> Encoding:
     return encoding if encoding.scale == 1.0 else encoding.model_copy(update={"dtype": "float32"})
 
 
-def _fill(target: Any, image: OrthoImage, group: Group, progress: Progress | None) -> None:
-    level = group.levels[0]
-    lock = threading.Lock()
-
+def _fill(
+    blocks: CogBlocks,
+    level: BlockLevel,
+    image: OrthoImage,
+    encodings: Mapping[str, Encoding],
+    progress: Progress | None,
+) -> None:
     def put(index: tuple[int, int], *given: Any) -> None:
         rows, columns = level.region(index)
         shape = (rows.stop - rows.start, columns.stop - columns.start)
-        for first, (*bands, _) in stored_rows(shape, group.encodings, tiles_from(index, *given), level.chunk[0]):
-            part = slice(rows.start + first, rows.start + first + bands[0].shape[0])
-            with lock:  # GDAL writes a dataset from one thread at a time
-                for number, band in enumerate(bands, start=1):
-                    target.write(band, number, window=Window.from_slices(part, columns))
+        blocks.put((rows.start, columns.start), stored_rows(shape, encodings, tiles_from(index, *given), TILE_PX))
 
     given = shard_inputs(image, level)
     indices = list(level.shards())
     step = steps(progress, len(indices))
-    tasks = [delayed(put)(index, *given(index), dask_key_name=f"shard-{group.name}-{index}") for index in indices]
+    tasks = [delayed(put)(index, *given(index), dask_key_name=f"shard-{image.group}-{index}") for index in indices]
     with counted(step):
         compute(*tasks, scheduler=threaded.get)
+    blocks.finish()
 
 
 def _replace(partial: Path, out: Path) -> None:

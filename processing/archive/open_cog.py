@@ -107,7 +107,7 @@ def pixels_inside(path: Path, outline: BaseGeometry | None, *, limit: int, thin:
         As :func:`opened_cog`.
     """
     with opened_cog(path) as dataset:
-        shape = None if outline is None else _on_grid(outline, dataset)
+        shape = None if outline is None else on_grid(outline, dataset)
         window = _window(shape, dataset)
         rows, columns = int(window.height), int(window.width)
         if rows <= 0 or columns <= 0:
@@ -170,7 +170,7 @@ def _to_grid(wkt: str) -> Transformer:
     return Transformer.from_crs(_LON_LAT, CRS.from_wkt(wkt), always_xy=True, allow_ballpark=False)
 
 
-def _on_grid(outline: BaseGeometry, dataset: DatasetReader) -> BaseGeometry:
+def on_grid(outline: BaseGeometry, dataset: DatasetReader) -> BaseGeometry:
     """The outline in the image's coordinates: bent where straight lines of longitude and latitude are not."""
     west, south, east, north = outline.bounds
     fine = outline.segmentize(max(east - west, north - south, 1e-9) / 64)

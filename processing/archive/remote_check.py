@@ -4,13 +4,11 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from itertools import batched
 from pathlib import Path
 from typing import BinaryIO
 
 from processing.archive import durable
-from processing.archive.layout import PRODUCT_RECORD, ProductPaths
 from processing.archive.manifest import Fault, ObjectRecord, parse_manifest
 from processing.archive.objects import Place
 from processing.archive.remote_layout import RemotePaths, expected_records, record_bytes, same_content
@@ -19,7 +17,6 @@ from processing.model.errors import Defect
 from processing.model.product import Product
 
 _AT_ONCE = 8
-_PRODUCTS = "products"
 
 
 def check_remote(target: str | Path | Place, product: Product, *, deep: bool = False) -> list[Fault]:
@@ -149,51 +146,3 @@ def fetch_object(target: str | Path | Place, record: ObjectRecord, path: Path) -
 def _settle(stream: BinaryIO) -> None:
     stream.flush()
     os.fsync(stream.fileno())
-
-
-def remove_unfinished(target: str | Path | Place, collection: str | None = None, *, older_than: timedelta) -> list[str]:
-    """Remove what publications left at a place that were never finished.
-
-    Parameters
-    ----------
-    target
-        The place.
-    collection
-        Whose products to look through; None: all.
-    older_than
-        Only what nothing was sent of for so long: longer than any publication takes, for one under way would lose
-        what it has sent. A publication that is repeated goes on from it, and needs no removal.
-
-    Returns
-    -------
-    removed
-        ``collection/id@revision``, sorted.
-    """
-    room, removed = Room(Place.of(target)), []
-    limit = datetime.now(UTC) - older_than
-    for name in [collection] if collection else room.folders(_PRODUCTS):
-        for item_id in room.folders(f"{_PRODUCTS}/{name}"):
-            for revision in room.folders(f"{_PRODUCTS}/{name}/{item_id}"):
-                prefix = f"{_PRODUCTS}/{name}/{item_id}/{revision}"
-                keys = _unfinished(room, prefix, limit)
-                if keys:
-                    # The intent goes last: were this cut short, the rest would still be found by it.
-                    room.delete([key for key in keys if not key.endswith(f"/{PRODUCT_RECORD}")])
-                    room.delete([f"{prefix}/{PRODUCT_RECORD}"])
-                    removed.append(f"{name}/{item_id}@{revision}")
-    return sorted(removed)
-
-
-def _unfinished(room: Room, prefix: str, limit: datetime) -> list[str]:
-    """Keys of a revision that was never committed, if the youngest of its objects is older than the limit."""
-    try:
-        product = Product.model_validate_json(room.read(f"{prefix}/{PRODUCT_RECORD}")[0])
-    except (FileNotFoundError, ValueError):
-        return []
-    paths = RemotePaths.of(product)
-    # A record that names other objects than its own was tampered with: by it, nothing is removed.
-    own = ProductPaths.of(Path(), product).store.as_posix() == paths.store and paths.files == prefix
-    if not own or room.exists(paths.manifest):
-        return []
-    times = room.times(paths.store) | room.times(paths.files)
-    return sorted(times) if max(times.values()) < limit else []

@@ -16,6 +16,7 @@ from typing import Literal
 
 from processing.archive import durable
 from processing.archive.disk_faults import disk_faults
+from processing.archive.held import held_products
 from processing.archive.retain_staging import TRASH, leftovers, newest_change
 from processing.archive.scrub import check_unit
 from processing.archive.scrub_documents import read_documents
@@ -111,6 +112,8 @@ def unused_inputs(home: Path, rules: Rules, *, now: float | None = None) -> Iter
         if product is None:
             return
         used.update(record.sha256 for record in product.lineage.inputs)
+    for held in held_products(home):
+        used.update(record.sha256 for record in held.product.lineage.inputs)
     for path in _older(_inside(home / "inputs"), rules.orphan, moment):
         if path.name not in used:
             yield _removal("inputs", (path,), "kept for products that are no more")

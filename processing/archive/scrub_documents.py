@@ -135,9 +135,9 @@ def check_item(unit: Unit, documents: Documents, *, deep: bool) -> tuple[Mapping
         if deep:
             _require_as_written(item, content)
         _require_item(unit, item, documents.product)
+        return item, _check_iso(unit, item)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return None, [corrupt(unit, path, str(error)[:300])]
-    return item, _check_iso(unit, item)
 
 
 def _check_iso(unit: Unit, item: Mapping[str, Any]) -> list[Finding]:

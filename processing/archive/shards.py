@@ -111,17 +111,31 @@ def stored_rows(
     waiting = iter(tiles)
     tile = next(waiting, None)
     buffers = [np.empty((min(height, shape[0]), shape[1]), dtype=dtype) for dtype, _ in fills.values()]
+    over: list[Tile] = []
     for first in range(0, shape[0], height):
         last = min(first + height, shape[0])
         arrays = tuple(buffer[: last - first] for buffer in buffers)
         for array, (_, fill) in zip(arrays, fills.values(), strict=True):
             array.fill(fill)
+        held, over = over, []
+        for part in held:
+            _encode_tile(part, (first, last), encodings, arrays)
+            if part.rows.stop > last:
+                over.append(part)
+        # Tiles lie side by side: all that begin here are taken, and what of them belongs to later rows is kept.
         while tile is not None and tile.rows.start < last:
             _encode_tile(tile, (first, last), encodings, arrays)
             if tile.rows.stop > last:
-                break  # the rest of it belongs to the next rows
+                over.append(_from_row(tile, last))
             tile = next(waiting, None)
         yield first, arrays
+
+
+def _from_row(tile: Tile, row: int) -> Tile:
+    """The lower part of a tile, as a copy: what gave the tile fills the same memory with the next."""
+    part = slice(row - tile.rows.start, None)
+    values = None if tile.values is None else tile.values[:, part].copy()
+    return Tile(slice(row, tile.rows.stop), tile.cols, values, tile.qa[part].copy())
 
 
 def _encode_tile(

@@ -27,14 +27,22 @@ from processing.archive.space import product_bytes, require_space
 from processing.archive.store import Group, consolidate, create_store, expected_keys, plan_group
 from processing.model.errors import Conflict, Defect
 from processing.model.image import OrthoImage
+from processing.model.lineage import Lineage
 from processing.model.product import Product, ProductDraft
+
+type Divert = Callable[[Product, Path], bool]
 
 FILES = "files"
 """In a product's staging folder: what will lie beside the store."""
 
 
 def publish_product(
-    home_path: Path, draft: ProductDraft, images: Sequence[OrthoImage], *, progress: Progress | None = None
+    home_path: Path,
+    draft: ProductDraft,
+    images: Sequence[OrthoImage],
+    *,
+    progress: Progress | None = None,
+    divert: Divert | None = None,
 ) -> Product:
     """Compute a product and archive it.
 
@@ -48,6 +56,9 @@ def publish_product(
         Lazy, one for each measurement group, all in one CRS.
     progress
         Called with (done, total, what).
+    divert
+        Asked when the product is whole and durable, and only waits for its names: with its record and the folder it
+        lies in. Where it says yes, it has taken the folder elsewhere, and nothing is published.
 
     Returns
     -------
@@ -73,7 +84,7 @@ def publish_product(
             shutil.rmtree(paths.staging)
         present = published(home, draft.collection, draft.id)
         if present is not None:
-            _refuse_other_package(present, draft)
+            refuse_other_package(present, draft.lineage)
             if present.revision == revision_of(draft):
                 settle(paths)
                 return present
@@ -81,7 +92,7 @@ def publish_product(
         check_keys(draft, groups)
         total = count_tasks(groups) + count_files(draft, groups)
         with _staged(paths, groups):
-            return _publish(paths, draft, groups, images, steps(progress, total))
+            return _publish(paths, draft, groups, images, steps(progress, total), divert)
 
 
 def published(home: Path, collection: str, item_id: str) -> Product | None:
@@ -93,11 +104,18 @@ def published(home: Path, collection: str, item_id: str) -> Product | None:
         return None
 
 
-def _refuse_other_package(present: Product, draft: ProductDraft) -> None:
-    was, now = present.lineage.input_of("package"), draft.lineage.input_of("package")
+def refuse_other_package(present: Product, lineage: Lineage) -> None:
+    """Refuse to put a product in the place of one that was made from other bytes.
+
+    Raises
+    ------
+    Conflict
+        ``id.conflict``
+    """
+    was, now = present.lineage.input_of("package"), lineage.input_of("package")
     if was is not None and now is not None and was.sha256 != now.sha256:
         raise Conflict(
-            f"{draft.collection}/{draft.id} was made from a package with other bytes "
+            f"{present.collection}/{present.id} was made from a package with other bytes "
             f"(sha256 {was.sha256[:16]}..., now {now.sha256[:16]}...)",
             kind="id.conflict",
             where=now.name,
@@ -111,6 +129,7 @@ def _publish(
     groups: tuple[Group, ...],
     images: Sequence[OrthoImage],
     step: Callable[[str], None],
+    divert: Divert | None,
 ) -> Product:
     store, adopted = paths.staging / "store.zarr", paths.store.exists()
     if adopted:
@@ -132,6 +151,9 @@ def _publish(
     for place in (paths.store, paths.files, paths.link):
         durable.make_folders(place.parent)
     durable.sync_tree(paths.staging)
+    # A store that has its name already is one that nobody diverted.
+    if divert is not None and not adopted and divert(product, paths.staging):
+        return product
     if not adopted:
         durable.move(store, paths.store)
     try:

@@ -73,6 +73,33 @@ def verify_delivery(delivery: Delivery, files: Sequence[DeliveredFile]) -> int:
     return 0 if alone else verify_checksums(delivery.root, files)
 
 
+def is_checksum_list(name: str) -> bool:
+    """Whether a file of this name is read as a list of checksums."""
+    return _LIST.match(name) is not None
+
+
+def listed_digests(path: Path) -> dict[str, str]:
+    """What a checksum list says: digests (hex, lower case) by path, as written; empty where it is no such list.
+
+    Raises
+    ------
+    BadInput
+        ``package.size`` if it is too large for one.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise BadInput(f"'{path.name}' is too large for a checksum list", kind="package.size", where=path.name)
+    found = map(_LINE.match, path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return {match["path"].removeprefix("./"): match["digest"].lower() for match in found if match is not None}
+
+
+def agrees(path: Path, digest: str) -> bool:
+    """Whether a file has the SHA-256 or MD5 (told by its length) that a list states."""
+    if len(digest) != 64:
+        return _md5(path) == digest
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == digest
+
+
 def _by_relative_path(paths: Sequence[str], files: Sequence[DeliveredFile]) -> dict[str, DeliveredFile]:
     """The inventory by path from the root: an inventory leaves out folders that hold everything."""
     first = min(path for path in paths)
@@ -82,14 +109,9 @@ def _by_relative_path(paths: Sequence[str], files: Sequence[DeliveredFile]) -> d
 
 def _check_list(path: Path, root: Path, known: dict[str, DeliveredFile]) -> set[str]:
     """Files that one list names and that agree with it."""
-    if path.stat().st_size > MAX_BYTES:
-        raise BadInput(f"'{path.name}' is too large for a checksum list", kind="package.size", where=path.name)
     checked = set()
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        match = _LINE.match(line)
-        if match is None:
-            continue
-        target = safe_href(root, path.parent, match["path"].removeprefix("./"))
+    for listed, digest_listed in listed_digests(path).items():
+        target = safe_href(root, path.parent, listed)
         name = target.relative_to(root).as_posix()
         found = known.get(name)
         if found is None:
@@ -99,8 +121,8 @@ def _check_list(path: Path, root: Path, known: dict[str, DeliveredFile]) -> set[
                 where=name,
                 remedy=_TRANSFER,
             )
-        digest = found.sha256 if len(match["digest"]) == 64 else _md5(target)
-        if digest != match["digest"].lower():
+        digest = found.sha256 if len(digest_listed) == 64 else _md5(target)
+        if digest != digest_listed:
             raise BadInput(
                 f"'{name}' does not have the checksum of '{path.name}'", kind="checksum", where=name, remedy=_TRANSFER
             )

@@ -85,6 +85,10 @@ def consistent(position: Array, displacement: Array, threshold: float) -> Mask:
         data, _Plane, 3, threshold, max_trials=_TRIALS, stop_probability=0.9999, rng=np.random.default_rng(_SEED)
     )
     kept: Mask = none if members is None else np.asarray(members, dtype=np.bool_)
+    # The best sample's plane goes through three points and carries their noise out to the edges of the image: whoever
+    # it left out there comes back by the plane through all its members.
+    fitted = _Plane.from_estimate(data[kept]) if kept.sum() >= 4 else None
+    kept = none if fitted is None else fitted.residuals(data) <= threshold
     plane = _Plane.from_estimate(data[kept]) if kept.sum() >= 4 else None
     if plane is None:
         return none

@@ -11,12 +11,16 @@ import pytest
 from processing.archive.manifest import ObjectRecord, check_product
 from processing.archive.objects import Place
 from processing.archive.remote import publish_remote, published_remote
-from processing.archive.remote_check import check_remote, fetch_object, remove_unfinished
+from processing.archive.remote_check import check_remote, fetch_object
 from processing.archive.remote_layout import RemotePaths, read_latest
 from processing.archive.remote_objects import Room
+from processing.archive.remote_unfinished import remove_unfinished, unfinished
 from processing.archive.write import publish_product
 from processing.model.errors import BadInput, Conflict, Defect
 from tests.archive import synthetic
+
+NOW = timedelta(seconds=-5)
+"""As an age: older than the future, whatever the server's clock says."""
 
 
 def pan(seed=1, shape=(40, 50), **draft):
@@ -217,17 +221,21 @@ def test_what_was_never_finished_is_finished_or_removed(made, place):
     room.delete([paths.manifest, paths.latest, f"{paths.files}/pan.tif"])
     assert published_remote(place, product.collection, product.id) is None
     assert published_remote(place, product.collection, product.id, revision=product.revision) is None
-    assert remove_unfinished(place, product.collection, older_than=timedelta(hours=1)) == []  # maybe under way
+    assert list(unfinished(place, product.collection, older_than=timedelta(hours=1))) == []  # maybe under way
     there = publish_remote(home, product, place)
     assert (there.outcome, there.sent) == ("finished", 1)
     assert check_remote(place, product, deep=True) == []
 
     room.delete([paths.manifest])
     name = f"{product.collection}/{product.id}@{product.revision}"
-    assert remove_unfinished(place, older_than=timedelta(seconds=-5)) == [name]
+    (left,) = unfinished(place, older_than=NOW)
+    assert (left.name, left.size) == (name, sum((room.sizes(paths.store) | room.sizes(paths.files)).values()))
+    assert not remove_unfinished(place, left, older_than=timedelta(hours=1))  # gone on with since it was found
+    assert remove_unfinished(place, left, older_than=NOW)
     assert set(room.sizes("archive") | room.sizes("products")) == {paths.latest}
     assert publish_remote(home, product, place).outcome == "published"
-    assert remove_unfinished(place, older_than=timedelta(seconds=-5)) == []
+    assert list(unfinished(place, older_than=NOW)) == []
+    assert not remove_unfinished(place, left, older_than=NOW)
     assert check_remote(place, product, deep=True) == []
 
 
@@ -238,7 +246,7 @@ def test_a_record_that_names_the_objects_of_others_removes_nothing(made, place):
     lie = json.loads(product.model_dump_json()) | {"id": "X", "archive_href": "archive"}
     key = f"products/{product.collection}/X/{product.revision}/product.json"
     Room(place).create(key, json.dumps(lie).encode())
-    assert remove_unfinished(place, product.collection, older_than=timedelta(seconds=-5)) == []
+    assert list(unfinished(place, product.collection, older_than=NOW)) == []
     assert {name: content for name, content in everything(place).items() if name != key} == before
 
 
