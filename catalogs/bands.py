@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from configs.schema import SensorConfig
 from processing.model.product import StoredBand
 from processing.model.qa import Qa
+
+_THERMAL_NM = (7_500.0, 14_000.0)
+_HYPERSPECTRAL_BANDS = 30
 
 
 def spectral(
@@ -53,6 +57,18 @@ def statistics(band: StoredBand) -> dict[str, float]:
         "valid_percent": band.valid_percent,
     }
     return {key: value for key, value in values.items() if value is not None}
+
+
+def spectral_kind(sensor: SensorConfig) -> str:
+    """What an instrument sees, of several the most sensitive: ``tir``, ``hs``, ``ms`` or ``pan``.
+
+    Whatever is made of its images inherits it.
+    """
+    if any(_THERMAL_NM[0] <= band.centre_nm <= _THERMAL_NM[1] for band in sensor.bands.values()):
+        return "tir"
+    if len(sensor.bands) >= _HYPERSPECTRAL_BANDS:
+        return "hs"
+    return "ms" if len(sensor.bands) > 1 else "pan"
 
 
 def bitfields() -> list[dict[str, Any]]:

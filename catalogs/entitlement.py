@@ -16,7 +16,7 @@ class Entitlement:
     collections: frozenset[str] | None = None
     """Only items of these collections; None: of all."""
     condition: Mapping[str, Any] | None = None
-    """Only items for which this CQL2 JSON holds; None: all."""
+    """Only items for which this CQL2 JSON holds; None: all. A geometry in it may be one of shapely's."""
 
     def permits_collection(self, collection: str) -> bool:
         """Whether items of a collection may be seen at all."""

@@ -11,10 +11,11 @@ from pathlib import Path
 import orjson
 
 from catalogs.entitlement import EVERYTHING, Entitlement
-from catalogs.store import database, extents, writing
+from catalogs.store import database, extents, refusals, writing
 from catalogs.store.aggregate import aggregated
 from catalogs.store.filters import Sql, compile_filter
-from catalogs.store.plan import Plan, all_of, behind, make_plan, sort_keys
+from catalogs.store.pages import QUERY_S, find_page
+from catalogs.store.plan import all_of, make_plan, sort_keys
 from catalogs.store.protocol import (
     Aggregation,
     Collection,
@@ -22,17 +23,13 @@ from catalogs.store.protocol import (
     ItemPage,
     SearchRequest,
 )
-from catalogs.store.request import Place, read_token, write_token
+from catalogs.store.request import read_token, write_token
 from catalogs.store.rows import rfc3339, to_item, to_row, version_of
-from processing.model.errors import BadInput, Conflict, Defect
+from processing.model.errors import Defect
 
 _FILE = "catalogue.sqlite"
 _BATCH = 2_000
 _ITEM = "SELECT i.properties, i.rest FROM items AS i WHERE i.collection = ? AND i.id = ?"
-QUERY_S = 5.0
-"""The longest a search may take."""
-_COUNT_STEPS, _SLOW_COUNT_STEPS = 150_000, 30_000
-"""Steps of SQLite's machine that counting may take beyond the search itself: some 20 ms."""
 
 
 class EmbeddedStore:
@@ -85,11 +82,7 @@ class EmbeddedStore:
         """Remove an empty collection."""
         with database.transaction(self._connection) as connection:
             if connection.execute("SELECT 1 FROM items WHERE collection = ? LIMIT 1", (collection,)).fetchone():
-                raise Conflict(
-                    f"the collection '{collection}' holds items",
-                    kind="collection.not_empty",
-                    remedy="Delete them first.",
-                )
+                raise refusals.not_empty(collection)
             return connection.execute("DELETE FROM collections WHERE id = ?", (collection,)).rowcount > 0
 
     def put_item(self, item: Item) -> None:
@@ -127,11 +120,7 @@ class EmbeddedStore:
             "SELECT collection, properties, rest FROM items WHERE id = ? ORDER BY collection", (item_id,)
         ).fetchall()
         if len(rows) > 1:
-            raise BadInput(
-                f"'{item_id}' is in several collections: {', '.join(row[0] for row in rows)}",
-                kind="item.ambiguous",
-                remedy="Write COLLECTION/ID.",
-            )
+            raise refusals.ambiguous(item_id, [row[0] for row in rows])
         return to_item(*rows[0][1:]) if rows else None
 
     def delete_item(self, collection: str, item_id: str) -> bool:
@@ -160,9 +149,7 @@ class EmbeddedStore:
         row = to_row(item)
         version = version_of(row.properties)
         if version is None or self.get_item(row.collection, row.id) is None:
-            raise BadInput(
-                f"'{row.id}' states no version, or has no later one", kind="version.unknown", where=row.collection
-            )
+            raise refusals.unknown_version(row.id, row.collection)
         with database.transaction(self._connection) as connection:
             writing.keep_version(
                 connection, row.collection, row.id, version=version, properties=row.properties, rest=row.rest
@@ -178,24 +165,11 @@ class EmbeddedStore:
 
     def search(self, request: SearchRequest, entitlement: Entitlement = EVERYTHING) -> ItemPage:
         """One page of what matches."""
-        connection, keys = self._connection, sort_keys(request)
-        place = read_token(request, len(keys))
-        with database.bounded(connection, seconds=QUERY_S):
-            plan = make_plan(connection, request, entitlement)
-            counted = request.count and place is None and plan.few
-            rows = _sorted_keys(connection, plan, request, place, counted=counted)
-            more, rows = len(rows) > request.limit, rows[: request.limit]
-            items = _fetched(connection, [row[0] for row in rows])
-        matched = None
-        if request.count:
-            if place is not None:
-                matched = place.matched
-            elif not more:
-                matched = len(rows)
-            else:
-                matched = rows[0][-1] if counted else self._matched(plan, request, entitlement)
-        token = write_token(request, rows[-1][1 : len(keys) + 1], matched) if more else None
-        return ItemPage(items=items, next=token, matched=matched)
+        connection = self._connection
+        place = read_token(request, len(sort_keys(request)))
+        page = find_page(connection, request, entitlement, place)
+        token = write_token(request, page.values, page.matched) if page.values else None
+        return ItemPage(items=_fetched(connection, page.keys), next=token, matched=page.matched)
 
     def aggregate(
         self, request: SearchRequest, names: tuple[str, ...], entitlement: Entitlement = EVERYTHING
@@ -208,22 +182,6 @@ class EmbeddedStore:
     def close(self) -> None:
         """Close every connection."""
         self._finalizer()
-
-    def _matched(self, plan: Plan, request: SearchRequest, entitlement: Entitlement) -> int | None:
-        """How many match, if that can be said without much ado."""
-        connection = self._connection
-        if plan.unconditional:
-            names = request.collections or [row[0] for row in connection.execute("SELECT id FROM collections")]
-            permitted = {name for name in names if entitlement.permits_collection(name)}
-            return sum(extents.extent_of(connection, name)[0] for name in permitted)
-        counting = Sql.join("SELECT count(*) FROM {} WHERE {}", plan.source, plan.condition)
-        steps = _SLOW_COUNT_STEPS if plan.slow else _COUNT_STEPS
-        try:
-            with database.bounded(connection, seconds=QUERY_S, steps=steps):
-                (count,) = connection.execute(counting.text, counting.values).fetchone()
-        except BadInput:
-            return None
-        return int(count)
 
     def _items_of(self, collection: str) -> Iterator[Item]:
         question = "SELECT id, properties, rest FROM items WHERE id > ? AND collection = ? ORDER BY id LIMIT ?"
@@ -264,23 +222,6 @@ class EmbeddedStore:
         spatial = {"bbox": [[west, south, east, north]]} if west is not None else collection["extent"]["spatial"]
         temporal = {"interval": [[rfc3339(first), rfc3339(last)]]}
         return collection | {"extent": {"spatial": spatial, "temporal": temporal}}
-
-
-def _sorted_keys(
-    connection: sqlite3.Connection, plan: Plan, request: SearchRequest, place: Place | None, *, counted: bool
-) -> list[tuple[int, ...]]:
-    """Keys of a page and of one item more, each with its sort values, and with the number of all where it is wanted."""
-    keys = sort_keys(request)
-    conditions = [plan.condition] if place is None else [plan.condition, behind(keys, place.values)]
-    columns = Sql.join(", ".join(["{}"] * len(keys)), *(expression for expression, _ in keys))
-    order = Sql.join(
-        ", ".join(f"{{}} {direction} NULLS LAST" for _, direction in keys), *(expression for expression, _ in keys)
-    )
-    query = Sql.join(
-        f"SELECT i.key, {{}}{', count(*) OVER ()' if counted else ''} FROM {{}} WHERE {{}} ORDER BY {{}} LIMIT {{}}",  # noqa: S608 - our names
-        columns, plan.source, all_of(conditions), order, Sql("?", (request.limit + 1,)),
-    )  # fmt: skip
-    return connection.execute(query.text, query.values).fetchall()
 
 
 def _fetched(connection: sqlite3.Connection, keys: list[int]) -> tuple[Item, ...]:

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from catalogs.store.cql import Node, bad_filter
 from catalogs.store.request import BEGINNING, END, bbox_geometry, geometry, interval, microseconds
 from catalogs.store.rows import CLOUD
+
+type Comparison = Callable[[str, Sequence[Node]], "Sql"]
+"""An operator and its two arguments, as a store compares them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,8 @@ def _condition(node: Node) -> Sql:
     if not (isinstance(node, Mapping) and "op" in node):
         raise bad_filter(f"not a condition: {json.dumps(node)[:120]}")
     op, arguments = str(node["op"]).lower(), node.get("args", [])
-    if op in ("and", "or"):
-        parts = [_condition(argument) for argument in arguments]
-        return Sql.join("(" + f" {op.upper()} ".join(["{}"] * len(parts)) + ")", *parts)
-    if op == "not":
-        return Sql.join("(NOT {})", _condition(only(arguments)))
+    if op in ("and", "or", "not"):
+        return joined(op, [_condition(argument) for argument in arguments])
     if op == "isnull":
         return Sql.join("({} IS NULL)", _value(only(arguments)))
     builder = _BUILDERS.get(op)
@@ -75,7 +76,14 @@ def _condition(node: Node) -> Sql:
     return builder(op, arguments)
 
 
-def only(arguments: Sequence[Node]) -> Node:
+def joined(op: str, parts: Sequence[Sql]) -> Sql:
+    """Conditions joined by ``and`` or ``or``, or the one turned round by ``not``."""
+    if op == "not":
+        return Sql.join("(NOT {})", only(parts))
+    return Sql.join("(" + f" {op.upper()} ".join(["{}"] * len(parts)) + ")", *parts)
+
+
+def only[Argument](arguments: Sequence[Argument]) -> Argument:
     """The one argument."""
     if len(arguments) != 1:
         raise bad_filter("one argument expected")
@@ -108,19 +116,20 @@ def _compare(left: Sql, op: str, right: Sql) -> Sql:
     )
 
 
-def _between(_: str, arguments: Sequence[Node]) -> Sql:
+def between(arguments: Sequence[Node], comparison: Comparison) -> Sql:
+    """``between`` by a store's comparison."""
     if len(arguments) != 3:
         raise bad_filter("'between' takes three arguments")
     value, low, high = arguments
-    return Sql.join("({} AND {})", _comparison(">=", [value, low]), _comparison("<=", [value, high]))
+    return Sql.join("({} AND {})", comparison(">=", [value, low]), comparison("<=", [value, high]))
 
 
-def _membership(op: str, arguments: Sequence[Node]) -> Sql:
+def membership(op: str, arguments: Sequence[Node], comparison: Comparison) -> Sql:
+    """``in`` by a store's comparison."""
     value, choices = two(op, arguments)
     if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
         raise bad_filter("'in' takes a list")
-    parts = [_comparison("=", [value, choice]) for choice in choices]
-    return Sql.join("(" + " OR ".join(["{}"] * len(parts)) + ")", *parts)
+    return joined("or", [comparison("=", [value, choice]) for choice in choices])
 
 
 def _like(op: str, arguments: Sequence[Node]) -> Sql:
@@ -130,10 +139,18 @@ def _like(op: str, arguments: Sequence[Node]) -> Sql:
 
 def _spatial(op: str, arguments: Sequence[Node]) -> Sql:
     left, right = two(op, arguments)
-    return Sql.join(f"related('{op.removeprefix('s_')}', {{}}, {{}})", _shape(left), _shape(right))
+    related = Sql.join(f"related('{op.removeprefix('s_')}', {{}}, {{}})", _shape(left), _shape(right))
+    if not isinstance(right, BaseGeometry) or op not in ("s_intersects", "s_within"):
+        return related
+    # A policy's area is asked of every item: most are told by their boxes.
+    west, south, east, north = right.bounds
+    near = Sql("i.west <= ? AND i.east >= ? AND i.south <= ? AND i.north >= ?", (east, west, north, south))
+    return Sql.join("CASE WHEN i.shape IS NULL THEN NULL WHEN {} THEN {} ELSE 0 END", near, related)
 
 
 def _shape(node: Node) -> Sql:
+    if isinstance(node, BaseGeometry):
+        return Sql("?", (shapely.to_wkb(node),))
     if isinstance(node, Mapping) and node.get("property") == "geometry":
         return Sql("i.shape")
     if isinstance(node, Mapping) and "bbox" in node:
@@ -269,8 +286,8 @@ def _value(node: Node) -> Sql:
 SPATIAL = ("intersects", "disjoint", "equals", "touches", "within", "overlaps", "crosses", "contains")
 _BUILDERS: dict[str, Callable[[str, Sequence[Node]], Sql]] = {
     **dict.fromkeys(("=", "<>", "<", "<=", ">", ">="), _comparison),
-    "between": _between,
-    "in": _membership,
+    "between": lambda _, arguments: between(arguments, _comparison),
+    "in": lambda op, arguments: membership(op, arguments, _comparison),
     "like": _like,
     **dict.fromkeys((f"s_{name}" for name in SPATIAL), _spatial),
     **dict.fromkeys(TEMPORAL, _temporal),

@@ -15,7 +15,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from catalogs.entitlement import EVERYTHING, Entitlement
-from catalogs.store import pgstac_search, pgstac_writing
+from catalogs.store import pgstac_search, pgstac_writing, refusals
 from catalogs.store.filters import Sql
 from catalogs.store.pgstac_aggregate import aggregated
 from catalogs.store.pgstac_filters import compile_filter
@@ -23,7 +23,6 @@ from catalogs.store.pgstac_pool import Database, savepoint
 from catalogs.store.pgstac_search import all_of
 from catalogs.store.protocol import Aggregation, Collection, Item, ItemPage, SearchRequest
 from catalogs.store.request import read_token, write_token
-from processing.model.errors import BadInput, Conflict
 
 _BATCH = 2_000
 QUERY_S = 5.0
@@ -88,11 +87,7 @@ class PgstacStore:
         with self._database.transaction() as connection:
             connection.execute("SELECT 1 FROM qyran.extents WHERE collection = %s FOR UPDATE", (collection,))
             if connection.execute("SELECT 1 FROM pgstac.items WHERE collection = %s LIMIT 1", (collection,)).fetchone():
-                raise Conflict(
-                    f"the collection '{collection}' holds items",
-                    kind="collection.not_empty",
-                    remedy="Delete them first.",
-                )
+                raise refusals.not_empty(collection)
             return connection.execute("DELETE FROM pgstac.collections WHERE id = %s", (collection,)).rowcount > 0
 
     def put_item(self, item: Item) -> None:
@@ -132,11 +127,7 @@ class PgstacStore:
                 (item_id,),
             ).fetchall()
         if len(rows) > 1:
-            raise BadInput(
-                f"'{item_id}' is in several collections: {', '.join(row[0] for row in rows)}",
-                kind="item.ambiguous",
-                remedy="Write COLLECTION/ID.",
-            )
+            raise refusals.ambiguous(item_id, [row[0] for row in rows])
         return pgstac_writing.to_item(*rows[0]) if rows else None
 
     def delete_item(self, collection: str, item_id: str) -> bool:
@@ -181,9 +172,7 @@ class PgstacStore:
             connection.execute("SELECT 1 FROM qyran.extents WHERE collection = %s FOR UPDATE", (row.collection,))
             there = connection.execute(_ITEM, (row.collection, row.id)).fetchone()
             if version is None or there is None:
-                raise BadInput(
-                    f"'{row.id}' states no version, or has no later one", kind="version.unknown", where=row.collection
-                )
+                raise refusals.unknown_version(row.id, row.collection)
             pgstac_writing.keep_version(connection, item, version)
 
     def delete_version(self, collection: str, item_id: str, version: str) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from catalogs.store.cql import Node, bad_filter
 from catalogs.store.filters import (
@@ -21,10 +22,13 @@ from catalogs.store.filters import (
     TEMPORAL,
     TIME_COMPARISONS,
     Sql,
+    between,
     compares_datetime,
     is_datetime,
     is_time,
+    joined,
     literal_span,
+    membership,
     only,
     ordered,
     two,
@@ -58,11 +62,8 @@ def compile_filter(node: Node) -> Sql:
     if not (isinstance(node, Mapping) and "op" in node):
         raise bad_filter(f"not a condition: {json.dumps(node)[:120]}")
     op, arguments = str(node["op"]).lower(), node.get("args", [])
-    if op in ("and", "or"):
-        parts = [compile_filter(argument) for argument in arguments]
-        return Sql.join("(" + f" {op.upper()} ".join(["{}"] * len(parts)) + ")", *parts)
-    if op == "not":
-        return Sql.join("(NOT {})", compile_filter(only(arguments)))
+    if op in ("and", "or", "not"):
+        return joined(op, [compile_filter(argument) for argument in arguments])
     if op == "isnull":
         value = _value(only(arguments))
         views = [view for view in (value.number, value.text) if view is not None]
@@ -116,21 +117,6 @@ def _compare(left: Value, op: str, right: Value) -> Sql:
     return parts[0] if len(parts) == 1 else Sql.join("coalesce({}, {})", *parts)
 
 
-def _between(_: str, arguments: Sequence[Node]) -> Sql:
-    if len(arguments) != 3:
-        raise bad_filter("'between' takes three arguments")
-    value, low, high = arguments
-    return Sql.join("({} AND {})", _comparison(">=", [value, low]), _comparison("<=", [value, high]))
-
-
-def _membership(op: str, arguments: Sequence[Node]) -> Sql:
-    value, choices = two(op, arguments)
-    if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
-        raise bad_filter("'in' takes a list")
-    parts = [_comparison("=", [value, choice]) for choice in choices]
-    return Sql.join("(" + " OR ".join(["{}"] * len(parts)) + ")", *parts)
-
-
 def _like(op: str, arguments: Sequence[Node]) -> Sql:
     value, pattern = (_value(argument).text for argument in two(op, arguments))
     if value is None or pattern is None:
@@ -147,6 +133,8 @@ def _shape(node: Node) -> Sql:
     if isinstance(node, Mapping) and node.get("property") == "geometry":
         # An item without a place has an empty one here, and nothing is known of it.
         return Sql("CASE WHEN NOT ST_IsEmpty(i.geometry) THEN i.geometry END")
+    if isinstance(node, BaseGeometry):
+        return place_of(node)
     if isinstance(node, Mapping) and "bbox" in node:
         return place_of(bbox_geometry(node["bbox"]))
     if isinstance(node, Mapping) and "type" in node:
@@ -243,8 +231,8 @@ def _without_marks(text: str) -> str:
 _FOLDED: dict[str, Callable[[str], str]] = {"casei": str.casefold, "accenti": _without_marks}
 _BUILDERS: dict[str, Callable[[str, Sequence[Any]], Sql]] = {
     **dict.fromkeys(("=", "<>", "<", "<=", ">", ">="), _comparison),
-    "between": _between,
-    "in": _membership,
+    "between": lambda _, arguments: between(arguments, _comparison),
+    "in": lambda op, arguments: membership(op, arguments, _comparison),
     "like": _like,
     **dict.fromkeys((f"s_{name}" for name in SPATIAL), _spatial),
     **dict.fromkeys(TEMPORAL, _temporal),

@@ -3,16 +3,19 @@
 import sys
 import unicodedata
 from collections.abc import Iterator
+from itertools import batched
 from typing import Any
 
 from psycopg import Connection
 
+from catalogs.store.words import item_words
 from processing.model.errors import Defect
 
-VERSION = 1
+VERSION = 2
 PGSTAC = "0.10.0"
 _LOCK = 7_141_923
 """Number of the advisory lock under which a database is prepared."""
+_BATCH = 2_000
 
 # A bbox with heights became a box of six faces, which no predicate of PostGIS takes: every search with one failed as
 # soon as an item lay in the area. Heights say nothing about footprints.
@@ -144,10 +147,14 @@ def prepare(connection: Connection[Any], url: str) -> None:
     if version(connection) != VERSION:
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         try:
-            if version(connection) is None:
+            there = version(connection)
+            if there is None:
                 _migrate_pgstac(connection, url)
-                with connection.transaction():
+            with connection.transaction():
+                if there is None:
                     _install(connection)
+                elif there == 1:
+                    _say_anew(connection)
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
     found = version(connection)
@@ -184,6 +191,23 @@ def _install(connection: Connection[Any]) -> None:
             copy.write_row(row)
     connection.execute("INSERT INTO qyran.marks VALUES (%s)", ("".join(_marks()),))
     connection.execute("INSERT INTO qyran.schema_version VALUES (%s)", (VERSION,))
+
+
+def _say_anew(connection: Connection[Any]) -> None:
+    """Version 1 knew titles in one language only."""
+    with connection.cursor(name="qyran_words") as reader, connection.cursor() as writer:
+        reader.itersize = _BATCH
+        reader.execute("SELECT collection, id, content->'properties' FROM pgstac.items")
+        for rows in batched(reader, _BATCH):
+            names = [[row[side] for row in rows] for side in (0, 1)]
+            words = [item_words(item_id, collection, properties) for collection, item_id, properties in rows]
+            writer.execute(
+                "UPDATE pgstac.items AS i SET private = i.private || jsonb_build_object('words', n.words)"
+                " FROM unnest(%s::text[], %s::text[], %s::text[]) AS n (collection, id, words)"
+                " WHERE i.collection = n.collection AND i.id = n.id",
+                (*names, words),
+            )
+    connection.execute("UPDATE qyran.schema_version SET version = %s", (VERSION,))
 
 
 def _folds() -> Iterator[tuple[str, str]]:

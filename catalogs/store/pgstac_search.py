@@ -11,12 +11,11 @@ from catalogs.store.cql import filter_area, parse_filter
 from catalogs.store.filters import Sql
 from catalogs.store.pgstac_filters import MOMENT, compile_filter, field, moment, place_of
 from catalogs.store.pgstac_writing import to_item
-from catalogs.store.protocol import Item, SearchRequest, SortKey
+from catalogs.store.protocol import NEWEST_FIRST, Item, SearchRequest
 from catalogs.store.request import BEGINNING, END, interval, search_area
 from catalogs.store.words import terms
 from processing.model.errors import BadInput
 
-_NEWEST_FIRST = (SortKey(field="datetime", direction="desc"),)
 _CASTS = {"number": "float8", "text": 'text COLLATE "C"', "moment": "bigint"}
 
 
@@ -32,7 +31,7 @@ class Key:
 def sort_keys(request: SearchRequest) -> list[Key]:
     """What to sort by, down to what tells any two items apart. Numbers sort before texts."""
     keys = []
-    for wanted in request.sortby or _NEWEST_FIRST:
+    for wanted in request.sortby or NEWEST_FIRST:
         value = field(wanted.field)
         number, text = value.number, value.text
         found = []

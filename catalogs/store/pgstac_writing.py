@@ -12,6 +12,7 @@ import shapely
 from psycopg import Connection, errors
 from psycopg.types.json import Jsonb
 
+from catalogs.store import refusals
 from catalogs.store.protocol import Item
 from catalogs.store.rows import Row, rfc3339, to_row
 from processing.model.errors import BadInput
@@ -173,12 +174,7 @@ def _lock(connection: Connection[Any], items: Sequence[tuple[Item, Row]]) -> Non
     ).fetchall()
     unknown = sorted(set(names) - {row[0] for row in found})
     if unknown:
-        raise BadInput(
-            f"there is no collection '{unknown[0]}'",
-            kind="collection.unknown",
-            where=next(row.id for _, row in items if row.collection == unknown[0]),
-            remedy="Put the collection first.",
-        )
+        raise refusals.unknown_collection(unknown[0], next(row.id for _, row in items if row.collection == unknown[0]))
 
 
 def _values(item: Item, row: Row) -> tuple[Any, ...]:

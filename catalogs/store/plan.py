@@ -2,12 +2,14 @@
 
 An index of places, words or ids is asked first, but for no more than ``FEW`` answers. Up to so many are looked at one
 by one and sorted. Where there are more, the items are gone through in the wanted order until a page is full: with many
-matches that is soon.
+matches that is soon. Where it is not, a filter leaves out most of them, and up to ``MANY`` candidates are worth looking
+at, too.
 """
 
+import json
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -16,16 +18,15 @@ from catalogs.entitlement import Entitlement
 from catalogs.store import extents
 from catalogs.store.cql import Node, filter_area, parse_filter
 from catalogs.store.filters import Sql, compile_filter, field
-from catalogs.store.protocol import SearchRequest, SortKey
+from catalogs.store.protocol import NEWEST_FIRST, SearchRequest
 from catalogs.store.request import BEGINNING, END, interval, search_area
-from catalogs.store.rows import PARTS
+from catalogs.store.rows import CLOUD, DECADE_US, PARTS
 from catalogs.store.words import terms
 
-FEW, FEW_FILTERED = 4_000, 20_000
-"""Looking at so many candidates takes about as long as one may wait for a page. Where a filter leaves out most of what
-is gone through, the other way takes longer than it seems, and more candidates are worth looking at."""
-_DAY_US = 86_400_000_000
-_NEWEST_FIRST = (SortKey(field="datetime", direction="desc"),)
+FEW, MANY = 2_500, 30_000
+"""Looking at so many candidates takes no longer than going through items in order does at best, and at worst."""
+_BY_KEY = Sql("items AS i NOT INDEXED")
+"""Leaves one way: by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,25 @@ class Plan:
     source: Sql
     """What stands behind FROM, the items being ``i``."""
     condition: Sql
+    area: BaseGeometry | None
+    """What every match touches, where there is such a place."""
+    span: tuple[int, int] | None
+    """When, where it is asked for."""
+    moments: tuple[int, int] | None
+    """Between which moments all matches lie, where it is known."""
     few: bool
     """Whether candidates are looked at one by one."""
+    indexed: bool
+    """Whether there is an index that could name them."""
     unconditional: bool
     """Whether nothing but collections is asked for."""
     slow: bool
     """Whether one item takes long to look at: what is asked needs more than its row's numbers."""
+
+    def among(self, candidates: Sql, condition: Sql | None = None, *, few: bool = False) -> "Plan":
+        """The same, but only among candidates, one by one; all of them, if ``few``."""
+        within = [Sql.join("i.key IN ({})", candidates), *([] if condition is None else [condition]), self.condition]
+        return replace(self, source=_BY_KEY, condition=all_of(within), few=few)
 
 
 type Keys = list[tuple[Sql, str]]
@@ -49,12 +63,30 @@ type Keys = list[tuple[Sql, str]]
 
 def sort_keys(request: SearchRequest) -> Keys:
     """What to sort by, down to what tells any two items apart."""
-    keys = [(field(key.field), key.direction) for key in request.sortby or _NEWEST_FIRST]
+    keys = [(field(key.field), key.direction) for key in request.sortby or NEWEST_FIRST]
     return [*keys, (Sql("i.collection"), "asc"), (Sql("i.id"), "asc")]
 
 
-def make_plan(connection: sqlite3.Connection, request: SearchRequest, entitlement: Entitlement) -> Plan:
+def along_an_index(request: SearchRequest) -> bool:
+    """Whether there is an index in the wanted order, so that going along it can end with the page."""
+    first = request.sortby[0].field.removeprefix("properties.") if request.sortby else "datetime"
+    return first in ("datetime", CLOUD, "id")
+
+
+def sliced(request: SearchRequest) -> bool:
+    """Whether items are wanted by time, and nothing but a place and a time names few of them."""
+    return by_time(request) and not request.ids and not request.text
+
+
+def make_plan(
+    connection: sqlite3.Connection, request: SearchRequest, entitlement: Entitlement, *, few: int = MANY
+) -> Plan:
     """Find out how to answer a request.
+
+    Parameters
+    ----------
+    few
+        The most candidates that are looked at one by one; 0: no index is asked for any.
 
     Raises
     ------
@@ -64,7 +96,7 @@ def make_plan(connection: sqlite3.Connection, request: SearchRequest, entitlemen
     area, node = search_area(request), None if request.filter is None else parse_filter(request.filter)
     span = None if request.datetime is None else interval(request.datetime)
     wanted = terms(request.text)
-    conditions = _ids_and_times(connection, request, span, first_by_time=_by_time(request))
+    conditions = _ids_and_times(connection, request, span, first_by_time=by_time(request))
     # What costs least is asked first: the item's box, then the filter, then its geometry.
     near, exact = ([], []) if area is None else _touching(area)
     conditions += near
@@ -76,20 +108,23 @@ def make_plan(connection: sqlite3.Connection, request: SearchRequest, entitlemen
     if entitlement.condition is not None:
         conditions.append(compile_filter(dict(entitlement.condition)))
     collections = _collections(request, entitlement)
-    few = FEW if node is None and entitlement.condition is None else FEW_FILTERED
-    candidates = _fewest(connection, _indexed(request, area, node, span, wanted), few)
-    if wanted and not (candidates and "words" in candidates.text):
+    indexes = _indexed(request, area, node, span, wanted)
+    found = _fewest(connection, indexes, few) if few else None
+    if wanted and not (found is not None and found[0] is indexes[-1]):
         conditions.append(_spoken(wanted))
-    # NOT INDEXED leaves one way: by key.
-    source = Sql("items AS i" if candidates is None else "items AS i NOT INDEXED")
-    among = [] if candidates is None else [Sql.join("i.key IN ({})", candidates)]
-    return Plan(
-        source=source,
-        condition=all_of([*among, *collections, *conditions]),
-        few=candidates is not None,
+    places, slack = _places(area, node), extents.slack(connection)
+    plan = Plan(
+        source=Sql("items AS i"),
+        condition=all_of([*collections, *conditions]),
+        area=places[0] if places else None,
+        span=span,
+        moments=None if span is None else (span[0] - slack, span[1] + slack),
+        few=False,
+        indexed=bool(indexes),
         unconditional=not conditions and not wanted,
         slow=bool(wanted) or any(part.text.startswith("related") for part in exact),
     )
+    return plan if found is None else plan.among(keyed(found[1]), few=True)
 
 
 def all_of(conditions: Sequence[Sql]) -> Sql:
@@ -114,7 +149,8 @@ def behind(keys: Keys, place: Sequence[object]) -> Sql:
     return found
 
 
-def _by_time(request: SearchRequest) -> bool:
+def by_time(request: SearchRequest) -> bool:
+    """Whether the wanted order goes by time first."""
     return not request.sortby or request.sortby[0].field.removeprefix("properties.") == "datetime"
 
 
@@ -126,7 +162,7 @@ def _collections(request: SearchRequest, entitlement: Entitlement) -> list[Sql]:
         () if request.collections else allowed or ()
     )
     # One collection has an index of its own; several would be sorted if their index were taken.
-    column = "i.collection" if len(names) == 1 and _by_time(request) else "+i.collection"
+    column = "i.collection" if len(names) == 1 and by_time(request) else "+i.collection"
     return [Sql(f"{column} IN ({', '.join('?' * len(names))})", tuple(names))]
 
 
@@ -175,24 +211,42 @@ def _indexed(
     found = []
     if request.ids:
         found.append(Sql(f"SELECT key FROM items WHERE id IN ({', '.join('?' * len(request.ids))})", request.ids))  # noqa: S608
-    places = [place for place in (area, None if node is None else filter_area(node)) if place is not None]
-    found += [_in_boxes(place, span) for place in places]
+    found += [in_boxes(place, span) for place in _places(area, node)]
     if wanted:
         found.append(Sql("SELECT rowid AS key FROM words WHERE words MATCH ?", (_match(wanted),)))
     return found
 
 
-def _in_boxes(area: BaseGeometry, span: tuple[int, int] | None) -> Sql:
+def _places(area: BaseGeometry | None, node: Node) -> list[BaseGeometry]:
+    return [place for place in (area, None if node is None else filter_area(node)) if place is not None]
+
+
+def in_boxes(
+    area: BaseGeometry, span: tuple[int, int] | None, *, moments: tuple[int | None, int | None] = (None, None)
+) -> Sql:
+    """Keys of all items whose boxes touch those of an area, and of others, with when they are sorted in, in decades.
+
+    Parameters
+    ----------
+    span
+        Only of items whose time touches this one.
+    moments
+        Only of items whose moment lies there, ends included.
+    """
     boxes = [part.bounds for part in getattr(area, "geoms", [area])]
     if len(boxes) > PARTS:
         boxes = [area.bounds]
     # A union, as an OR would go through the whole tree.
-    one = "SELECT part / 8 AS key FROM boxes WHERE west <= ? AND east >= ? AND south <= ? AND north >= ?"
+    one = "SELECT part / 8 AS key, early FROM boxes WHERE west <= ? AND east >= ? AND south <= ? AND north >= ?"
     values: list[float] = []
     times: list[float] = []
     if span is not None:
         one += " AND first <= ? AND last >= ?"
-        times = [span[1] / _DAY_US, span[0] / _DAY_US]
+        times += [span[1] / DECADE_US, span[0] / DECADE_US]
+    for moment, condition in zip(moments, ("late >= ?", "early <= ?"), strict=True):
+        if moment is not None:
+            one += f" AND {condition}"
+            times.append(moment / DECADE_US)
     for west, south, east, north in boxes:
         values += [east, west, north, south, *times]
     return Sql(" UNION ALL ".join([one] * len(boxes)), tuple(values))
@@ -207,14 +261,18 @@ def _spoken(wanted: tuple[tuple[str, ...], ...]) -> Sql:
     return Sql("EXISTS (SELECT 1 FROM words WHERE rowid = i.key AND words MATCH ?)", (_match(wanted),))
 
 
-def _fewest(connection: sqlite3.Connection, questions: Sequence[Sql], few: int) -> Sql | None:
-    """The question with the fewest answers, if one has at most ``few``."""
-    best: tuple[int, Sql] | None = None
+def _fewest(connection: sqlite3.Connection, questions: Sequence[Sql], few: int) -> tuple[Sql, list[int]] | None:
+    """The question with the fewest answers, and these, if one has at most ``few``."""
+    best: tuple[Sql, list[int]] | None = None
     for question in questions:
-        (count,) = connection.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM ({question.text}) LIMIT ?)",  # noqa: S608 - only placeholders
-            (*question.values, few + 1),
-        ).fetchone()
-        if count <= few and (best is None or count < best[0]):
-            best = count, question
-    return None if best is None else best[1]
+        most = few if best is None else len(best[1])
+        rows = connection.execute(f"SELECT key FROM ({question.text}) LIMIT ?", (*question.values, most + 1))  # noqa: S608
+        keys = [key for (key,) in rows.fetchall()]
+        if len(keys) <= most:
+            best = question, keys
+    return best
+
+
+def keyed(keys: Iterable[int]) -> Sql:
+    """Keys that were found, as the answers to a question."""
+    return Sql("SELECT value FROM json_each(?)", (json.dumps(list(keys)),))

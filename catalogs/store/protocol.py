@@ -35,6 +35,10 @@ class SortKey(BaseModel):
     direction: Literal["asc", "desc"] = "asc"
 
 
+NEWEST_FIRST = (SortKey(field="datetime", direction="desc"),)
+"""The order of a search that states none."""
+
+
 class SearchRequest(BaseModel):
     """What to find. Everything given must hold; what is left out does not limit.
 

@@ -21,6 +21,8 @@ type Bounds = tuple[float, float, float, float]
 
 PARTS = 8
 """Boxes an item has in the R*Tree at most: their ids are its key times this, and up."""
+DECADE_US = 3_650 * 86_400_000_000
+"""The R*Tree weighs a decade like a degree: then it groups by place first, and by time where a place has many items."""
 CLOUD = "eo:cloud_cover"
 _LEVEL = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,7 +80,7 @@ def to_row(item: Item) -> Row:
         moment=moment,
         starts=starts,
         stops=stops,
-        parts=_part_bounds(place),
+        parts=part_bounds(place),
         shape=None if place is None else shapely.to_wkb(place),
         cloud=cloud if isinstance(cloud, int | float | str) else None,
         properties=_dumped(properties, item),
@@ -145,7 +147,8 @@ def _dumped(part: Any, item: Item) -> bytes:
         raise BadInput(f"not JSON: {error}", kind="item.json", where=str(item.get("id"))) from error
 
 
-def _part_bounds(place: BaseGeometry | None) -> tuple[Bounds, ...]:
+def part_bounds(place: BaseGeometry | None) -> tuple[Bounds, ...]:
+    """Boxes around the parts of a geometry, ``PARTS`` at most."""
     if place is None:
         return ()
     found = [part.bounds for part in getattr(place, "geoms", [place])]

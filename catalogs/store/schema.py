@@ -4,10 +4,14 @@ import json
 import sqlite3
 from collections.abc import Iterator
 
-from catalogs.store import writing
-from catalogs.store.rows import Row, to_row
+import shapely
 
-VERSION = 2
+from catalogs.store import writing
+from catalogs.store.rows import Row, part_bounds, to_row, words_of
+
+VERSION = 3
+_BATCH = 2_000
+_BOXES = "CREATE VIRTUAL TABLE boxes USING rtree (part, west, east, south, north, first, last, early, late)"
 _SCHEMA = (
     "CREATE TABLE schema_version (version INTEGER NOT NULL)",
     "CREATE TABLE collections (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
@@ -22,8 +26,9 @@ _SCHEMA = (
     "CREATE INDEX items_by_moment ON items (moment DESC, collection, id)",
     "CREATE INDEX items_by_collection_and_moment ON items (collection, moment DESC, id)",
     "CREATE INDEX items_by_cloud ON items (cloud, collection, id)",
-    # Place and time together: days since 1970, rounded outwards to 32 bits as degrees are, so that nothing is missed.
-    "CREATE VIRTUAL TABLE boxes USING rtree (part, west, east, south, north, first, last)",
+    # Place and time together: decades since 1970, rounded outwards to 32 bits as degrees are: nothing is missed.
+    # From first to last goes what the item covers; early and late are the moment by which it is sorted.
+    _BOXES,
     # Words are folded before they come here; the full stop stands between fields.
     (
         "CREATE VIRTUAL TABLE words USING fts5"
@@ -56,7 +61,12 @@ def is_current(connection: sqlite3.Connection) -> bool:
 
 def prepare(connection: sqlite3.Connection) -> None:
     """Make the tables, with what earlier ones hold. Call it inside a transaction."""
-    renewed = version(connection) is not None
+    found = version(connection)
+    if found == 2:
+        _say_anew(connection)
+        connection.execute("UPDATE schema_version SET version = ?", (VERSION,))
+        return
+    renewed = found is not None
     if renewed:
         _lay_aside(connection)
     for statement in _SCHEMA:
@@ -67,6 +77,21 @@ def prepare(connection: sqlite3.Connection) -> None:
         writing.write(connection, _laid_aside(connection))
         connection.execute("DROP TABLE old_items")
         connection.execute("DROP TABLE old_collections")
+
+
+def _say_anew(connection: sqlite3.Connection) -> None:
+    """Version 2 knew titles in one language only, and boxes without the moment by which items are sorted."""
+    connection.execute("INSERT INTO words (words) VALUES ('delete-all')")
+    connection.execute("DROP TABLE boxes")
+    connection.execute(_BOXES)
+    beside = writing.Beside(connection)
+    rows = connection.execute("SELECT key, collection, id, moment, starts, stops, shape, properties FROM items")
+    for key, collection, item_id, moment, starts, stops, shape, properties in rows:
+        parts = part_bounds(None if shape is None else shapely.from_wkb(shape))
+        beside.add(key, parts, (starts, stops, moment), words_of(collection, item_id, properties))
+        if key % _BATCH == 0:
+            beside.write()
+    beside.write()
 
 
 def _lay_aside(connection: sqlite3.Connection) -> None:

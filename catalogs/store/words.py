@@ -7,6 +7,7 @@ found where its words stand one after the other; a search holds where one of its
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from processing.model.errors import BadInput
@@ -27,15 +28,17 @@ def words_in(text: str) -> list[str]:
 
 
 def item_words(item_id: str, collection: str, properties: Mapping[str, Any]) -> str:
-    """All words of an item, blanks between them; a full stop between fields, over which no term reaches."""
-    return _joined([item_id, collection, *_values(properties, _SPOKEN)])
+    """All words of an item, blanks between them; a full stop between fields, over which no term reaches.
+
+    Stores keep what this gives: whoever changes it raises their versions, so that what they hold is said anew.
+    """
+    return _joined([item_id, collection, *_values(properties, _SPOKEN), *_titles(properties)])
 
 
 def collection_words(collection: Mapping[str, Any]) -> str:
     """All words of a collection: its id, title, description and keywords, its titles in other languages."""
-    titles = collection.get("qyran:titles")
     spoken = [str(collection["id"]), *_values(collection, ("title", "description", "keywords"))]
-    return _joined([*spoken, *(titles.values() if isinstance(titles, Mapping) else ())])
+    return _joined([*spoken, *_titles(collection)])
 
 
 def terms(text: Sequence[str]) -> tuple[tuple[str, ...], ...]:
@@ -68,9 +71,24 @@ def _values(source: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     found: list[str] = []
     for name in names:
         value = source.get(name)
-        found += [value] if isinstance(value, str) else [part for part in value or () if isinstance(part, str)]
+        parts = value if isinstance(value, list | tuple) else (value,)
+        found += [part for part in parts if isinstance(part, str)]
     return found
 
 
-def _joined(parts: Sequence[object]) -> str:
-    return " . ".join(" ".join(words_in(str(part))) for part in parts)
+def _titles(source: Mapping[str, Any]) -> list[str]:
+    """Titles in all languages that there are; what one of them repeats is said once."""
+    titles = source.get("qyran:titles")
+    if not isinstance(titles, Mapping):
+        return []
+    return [text for text in titles.values() if isinstance(text, str) and text != source.get("title")]
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return " . ".join(map(_folded, parts))
+
+
+@lru_cache(maxsize=4_096)
+def _folded(text: str) -> str:
+    """Items of a mission share most of what they say."""
+    return " ".join(words_in(text))

@@ -341,7 +341,7 @@ def test_history_of_an_item(fresh):
 
 
 def test_what_is_not_public_is_not_there(tmp_path):
-    config = CatalogueConfig(public_collections=("alpha",), requests_per_second=1e6, burst=10**6)
+    config = CatalogueConfig(policy="open-data", public_collections=("alpha",), requests_per_second=1e6, burst=10**6)
     with api_serving(tmp_path, config=config) as server:
         for name in ("alpha", "beta"):
             server.store.put_collection(collection(name))

@@ -4,14 +4,18 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
+from catalogs import open_at
+from catalogs.store.protocol import CatalogueStore
 from tests.catalogs.synthetic_items import collection, items
 from tests.conftest import ROOT
+from tests.services import postgres
 from tests.services.api import ApiServer, api_serving
 
 pytestmark = pytest.mark.services
@@ -20,23 +24,43 @@ JUDGE = ROOT / ".tools" / "stac-validator" / "bin" / "python"
 EVERYWHERE = {"type": "Polygon", "coordinates": [[[60, 40], [86, 40], [86, 53], [60, 53], [60, 40]]]}
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    with api_serving(tmp_path_factory.mktemp("home")) as running:
+@contextmanager
+def serving(home: Path, store: CatalogueStore | None = None) -> Iterator[ApiServer]:
+    with api_serving(home, store=store) as running:
         for number, name in enumerate(("alpha", "beta")):
             running.store.put_collection(collection(name))
             running.store.put_items(items(150, home=name, seed=number))
         yield running
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with serving(tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    reason = postgres.why_not()
+    if reason is not None:
+        postgres.refuse(reason)
+    with (
+        postgres.running(tmp_path_factory.mktemp("conformance")) as cluster,
+        serving(tmp_path_factory.mktemp("home"), open_at(cluster.fresh("conformance"))) as running,
+    ):
+        yield running
+
+
 @pytest.mark.realdata
-def test_the_public_validator_finds_no_error(server: ApiServer, realdata: Path) -> None:
+@pytest.mark.parametrize("store", ["server", "on_postgres"])
+def test_the_public_validator_finds_no_error(store: str, request: pytest.FixtureRequest, realdata: Path) -> None:
     """Its schemas lie with the real data; ``make test`` makes the environment that it needs for itself."""
     tool = realdata.parent / "tools" / "stac_api_conformance.py"
     if not JUDGE.is_file() or not tool.is_file():
         if "services" in os.environ.get("QYRAN_REQUIRE", ""):
             pytest.fail(f"required, but not there: {JUDGE} or {tool}")
         pytest.skip("the STAC API validator is not installed here: make test does that")
+    server: ApiServer = request.getfixturevalue(store)
     command = [
         str(JUDGE),
         str(tool),

@@ -1,16 +1,21 @@
 import json
 import os
+import random
 import sqlite3
 import subprocess
 import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
+import shapely
 
 from catalogs import open_store
+from catalogs.store import database, pages, schema, slices
 from catalogs.store.embedded import EmbeddedStore
-from catalogs.store.protocol import CatalogueStore, SearchRequest
+from catalogs.store.protocol import CatalogueStore, SearchRequest, SortKey
+from catalogs.store.words import item_words
 from processing.model.errors import Defect
 from tests.contracts.catalogue_store import CatalogueStoreContract, collection, ids, item
 
@@ -81,6 +86,29 @@ def test_a_catalogue_of_the_first_release_becomes_one_of_today(tmp_path):
     again = open_store(tmp_path)
     assert len(ids(again)) == 2
     again.close()
+
+
+def test_a_catalogue_of_the_second_schema_finds_titles_in_every_language(tmp_path):
+    """It had the words of one language: what it holds is said anew, once, and goes with its items as ever."""
+    spoken = item("one", title="Snow", **{"qyran:titles": {"kk": "Қар", "en": "Snow"}})
+    with closing(open_store(tmp_path)) as store:
+        store.put_collection(collection("a"))
+        store.put_items([spoken, item("two", title="Rain")])
+    with closing(sqlite3.connect(tmp_path / "catalogue.sqlite")) as database, database:
+        database.execute("INSERT INTO words (words) VALUES ('delete-all')")
+        rows = database.execute("SELECT key, id FROM items").fetchall()
+        words = {"one": "one . a . snow", "two": "two . a . rain"}
+        database.executemany("INSERT INTO words (rowid, spoken) VALUES (?, ?)", [(k, words[name]) for k, name in rows])
+        database.execute("UPDATE schema_version SET version = 2")
+    for _ in range(2):
+        with closing(open_store(tmp_path)) as store:
+            assert ids(store, text=("қар",)) == ids(store, text=("snow",)) == ["one"]
+            assert ids(store, text=("rain",)) == ["two"]
+            assert store._connection.execute("SELECT version FROM schema_version").fetchone() == (schema.VERSION,)
+    with closing(open_store(tmp_path)) as store:
+        store.delete_item("a", "one")
+        assert ids(store, text=("қар",)) == []
+        store._connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
 
 
 def test_a_newer_catalogue_is_not_touched(tmp_path):
@@ -186,3 +214,61 @@ def test_memory_does_not_grow_with_what_is_done(tmp_path):
         tracemalloc.stop()
     assert after - before < 300_000
     store.close()
+
+
+@pytest.fixture(scope="module")
+def scattered(tmp_path_factory):
+    """Items that share moments, reach over days, lie on both sides of the antimeridian, or are of one instant."""
+    dice = random.Random(11)
+    with closing(open_store(tmp_path_factory.mktemp("scattered"))) as store:
+        store.put_collection(collection("a"))
+        made = []
+        for number in range(400):
+            west, south = dice.uniform(-179, 170), dice.uniform(-60, 60)
+            place = shapely.box(west, south, west + 8, south + 8)
+            if number % 10 == 0:
+                place = shapely.MultiPolygon([shapely.box(176, 0, 180, 9), shapely.box(-180, 0, -172, 9)])
+            day = dice.choice((dice.uniform(-30_000, 9_000), dice.randint(0, 3), 5 + dice.random() / 1e5))
+            until = day + dice.choice((1, 40)) if number % 7 == 0 else None
+            cloud = dice.choice((None, 5, 50))
+            made.append(item(f"i{number:03d}", place=place, day=day, until=until, **{"eo:cloud_cover": cloud}))
+        store.put_items(made)
+        yield store
+
+
+@pytest.mark.parametrize("direction", ["asc", "desc"])
+@pytest.mark.parametrize(("many", "glance"), [(10**6, 0), (20, 0), (20, 10**6)], ids=["slices", "order", "glance"])
+def test_every_way_to_a_page_has_the_same_answer(scattered, monkeypatch, direction, many, glance):
+    """One by one, slice by slice of time, and along the order: the limits between them are for speed alone."""
+    dice = random.Random(direction)
+    for _ in range(12):
+        west, east, south = dice.uniform(-180, 180), dice.uniform(-180, 180), dice.uniform(-70, 0)
+        asked = {"bbox": (west, south, east, dice.uniform(south, 70)), "count": True}
+        if dice.random() < 0.3:
+            asked["datetime"] = f"1990-01-01T00:00:00Z/{2000 + dice.randint(0, 40)}-01-01T00:00:00Z"
+        if dice.random() < 0.6:
+            asked["filter"] = dice.choice(('"eo:cloud_cover" < 20', '"eo:cloud_cover" IS NULL', "id > 'i5'"))
+        keys = [SortKey(field="datetime", direction=direction), SortKey(field="eo:cloud_cover")]
+        asked["sortby"] = tuple(keys[: dice.randint(1, 2)])
+        whole = scattered.search(SearchRequest(limit=10_000, **asked))
+        with monkeypatch.context() as patch:
+            for name, value in (("FEW", 3), ("MANY", many), ("_GLANCE_STEPS", glance)):
+                patch.setattr(pages, name, value)
+            patch.setattr(database, "_STEPS", 100)
+            patch.setattr(slices, "_FIRST", 5)
+            found, token, limit = [], None, dice.choice((9, 50))
+            for _ in range(1 + 400 // limit):
+                page = scattered.search(SearchRequest(limit=limit, token=token, **asked))
+                assert page.matched in (whole.matched, None)
+                found += page.items
+                token = page.next
+                if token is None:
+                    break
+        assert [one["id"] for one in found] == [one["id"] for one in whole.items], asked
+
+
+@pytest.mark.parametrize("value", [7, 1.5, True, None, {"a": 1}, ["Landsat", 7], []])
+def test_words_of_an_item_are_its_texts_whatever_else_stands_there(value):
+    found = item_words("A1", "fields", {"platform": value, "title": "Qyran"})
+    assert "qyran" in found.split()
+    assert ("landsat" in found.split()) == (value == ["Landsat", 7])

@@ -381,7 +381,7 @@ def test_asked_again_it_says_unchanged(published):
 def test_what_may_not_be_seen_is_not_there(archived, tmp_path):
     """Nothing tells a hidden item from one that never was: neither words nor headers."""
     hidden = items_of(archived)[0]
-    config = CatalogueConfig(public_collections=(), requests_per_second=1e6, burst=1_000_000)
+    config = CatalogueConfig(policy="open-data", public_collections=(), requests_per_second=1e6, burst=1_000_000)
     store = open_store(tmp_path / "catalogue")
     with api_serving(archived.home, config=config, store=store) as server:
         register(store, hidden)

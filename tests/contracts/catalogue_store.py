@@ -480,6 +480,16 @@ class CatalogueStoreContract:
         assert ids(filled, text=text) == sorted(expected, key=["four", "three", "two", "one", "five"].index)
         assert ids(filled, text=("spoken",)) == []
 
+    def test_free_text_finds_titles_in_every_language(self, filled):
+        titles = {"kk": "Жалпақ Қиғаш көрініс", "ru": "Снимок Ёлки", "en": "Orthoimage"}
+        filled.put_item(item("five", title="Orthoimage", **{"qyran:titles": titles}))
+        filled.put_item(item("six", **{"qyran:titles": ["not", "titles"]}))
+        for wanted in ("қиғаш", "ЖАЛПАҚ ҚИҒАШ", "елки", "снимок ёлки", "orthoimage"):
+            assert ids(filled, text=(wanted,)) == ["five"], wanted
+        assert ids(filled, text=("көрініс снимок",)) == ids(filled, text=("titles",)) == []
+        filled.put_item(item("five", title="Orthoimage"))
+        assert ids(filled, text=("снимок",)) == []
+
     def test_words_go_with_their_item(self, filled):
         filled.put_item(item("one", title="glacier"))
         assert ids(filled, text=("glacier",)) == ["one"]

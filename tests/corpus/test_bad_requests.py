@@ -222,7 +222,7 @@ def test_markup_and_line_ends_in_titles_stay_text(server, api):
 
 
 def test_one_who_asks_too_often_waits_and_others_do_not(tmp_path):
-    config = CatalogueConfig(requests_per_second=0.02, burst=30)
+    config = CatalogueConfig(policy="open-data", requests_per_second=0.02, burst=30)
     with api_serving(tmp_path, config=config) as server:
         with server.client() as greedy, ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(lambda _: greedy.get("/stac/conformance"), range(60)))

@@ -1,0 +1,3 @@
+"""Fixtures that other rooms lend."""
+
+from tests.catalogs.conftest import archived  # noqa: F401
