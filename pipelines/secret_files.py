@@ -1,9 +1,9 @@
 """Secrets of an installation: made once, in files that only their owner reads."""
 
-import os
 import secrets
 from pathlib import Path
 
+from catalogs.private_files import make_once
 from configs.settings import Home
 
 
@@ -23,19 +23,6 @@ def operator_token_path(home: Home) -> Path:
 
 
 def _kept(path: Path, prefix: str) -> str:
-    """What a file says; where there is none, it is made, whole or not at all: two who come at once agree."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(f"{prefix}{secrets.token_urlsafe(24)}\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+    """What a file says; where there is none, it is made."""
+    make_once(path, f"{prefix}{secrets.token_urlsafe(24)}\n".encode)
     return path.read_text().strip()
