@@ -23,14 +23,34 @@ from stac_fastapi.types.config import ApiSettings
 from stac_fastapi.types.extension import ApiExtension
 from starlette.middleware.cors import CORSMiddleware
 
-from catalogs.api import client, documentation, downloads, figures, links, operations, tiles, transactions
+from catalogs.api import (
+    client,
+    documentation,
+    downloads,
+    figures,
+    links,
+    operations,
+    order_downloads,
+    orders,
+    sign_in,
+    tiles,
+    transactions,
+)
 from catalogs.api.answers import Conditional, Json
+from catalogs.api.entrance import Entrance
 from catalogs.api.errors import add_handlers
 from catalogs.api.guard import Guard, Limits
+from catalogs.api.on_record import OnRecord
 from catalogs.api.principal import Gate, principal_of
+from catalogs.api.request_counts import RequestCounts
 from catalogs.api.requests import AggregateBody, AggregateGet, CollectionsGet, ItemsGet, SearchBody, SearchGet
+from catalogs.customers.oidc import Oidc
+from catalogs.customers.store import CustomerStore, open_customers
+from catalogs.policy.live import LivePolicy
+from catalogs.portal import pages
 from catalogs.store.protocol import CatalogueStore
 from configs.schema.catalogue import CatalogueConfig
+from configs.sign_in import load_sign_in_config
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _SORT_1_0 = "https://api.stacspec.org/v1.0.0/item-search#sort"
@@ -60,6 +80,7 @@ def create_app(serving: Serving, routers: tuple[APIRouter, ...] = ()) -> FastAPI
     """
     config = serving.config
     meters = operations.Meters()
+    customers = open_customers(serving.home)
     app = FastAPI(
         title=config.title,
         description=config.description,
@@ -69,19 +90,31 @@ def create_app(serving: Serving, routers: tuple[APIRouter, ...] = ()) -> FastAPI
         redoc_url=None,
         default_response_class=Json,
         dependencies=[Depends(operations.note_route)],
-        lifespan=_closing(serving.store),
+        lifespan=_closing(serving.store, customers),
     )
     app.openapi_version = "3.1.0"
     state = app.state
     state.home, state.store, state.config, state.meters = serving.home, serving.store, config, meters
-    state.gate = Gate(config.public_collections, serving.operator_token)
+    provider = load_sign_in_config(serving.home / "configs").oidc
+    oidc = None if provider is None else Oidc(provider, serving.home, customers)
+    state.entrance = Entrance(customers, oidc, operator_token=serving.operator_token)
+    state.customers = customers
+    policy = LivePolicy(serving.home / "configs", config.policy)
+    state.record = OnRecord(serving.home)
+    state.gate = Gate(
+        config.public_collections, serving.operator_token, policy=policy, entrance=state.entrance, record=state.record
+    )
     for router in (
         operations.router,
         documentation.router,
+        orders.router,
+        order_downloads.router,  # before the downloads of items: "orders" is no collection
         downloads.router,
         tiles.router,
         transactions.router,
+        sign_in.router,
         _versions(),
+        pages.router,
     ):
         app.include_router(router)
     _add_stac(app, config)
@@ -89,14 +122,17 @@ def create_app(serving: Serving, routers: tuple[APIRouter, ...] = ()) -> FastAPI
         app.include_router(router)
     add_handlers(app)
     # What stands last is asked first.
-    app.add_middleware(Conditional, untouched=(links.DOWNLOAD + "/",))
+    app.add_middleware(Conditional, untouched=(links.DOWNLOAD + "/", pages.FILES))
     if config.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["Authorization", "Content-Type", "Range", "If-None-Match"], expose_headers=["ETag", "Link"],
         )  # fmt: skip
     limits = Limits(config.requests_per_second, config.burst)
-    app.add_middleware(Guard, **_names(serving), gate=state.gate, limits=limits, cors=bool(config.cors_origins))
+    state.counts = RequestCounts(customers)
+    app.add_middleware(
+        Guard, **_names(serving), gate=state.gate, limits=limits, counts=state.counts, cors=bool(config.cors_origins)
+    )
     app.add_middleware(operations.Measured, meters=meters)
     return app
 
@@ -109,11 +145,14 @@ def _names(serving: Serving) -> dict[str, Any]:
     return {"authority": serving.authority, "scheme": "http", "own_names": _LOOPBACK}
 
 
-def _closing(store: CatalogueStore) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _closing(store: CatalogueStore, customers: CustomerStore) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         store.close()
+        app.state.counts.close()
+        customers.close()
+        app.state.record.close()
 
     return lifespan
 

@@ -76,12 +76,8 @@ class StacClient(BaseCoreClient):
     def get_item(self, item_id: str, collection_id: str, **kwargs: Any) -> Any:
         """One item in its latest version."""
         request: Request = kwargs["request"]
-        entitlement = principal_of(request).entitlement
-        found = store_of(request).get_item(collection_id, item_id, entitlement)
-        if found is None:
-            raise NotFound("there is no such item")
-        earlier = store_of(request).versions(collection_id, item_id, entitlement)
-        return GeoJson(links.with_history(request, links.published_item(request, found), earlier))
+        found, earlier = _with_versions(request, collection_id, item_id)
+        return GeoJson(links.with_history(request, _published(request, found), earlier))
 
     def get_collection(self, collection_id: str, **kwargs: Any) -> Any:
         """One collection."""
@@ -112,11 +108,12 @@ class StacClient(BaseCoreClient):
     def _page(
         self, request: Request, body: SearchBody, *, collection: str | None = None, posted: bool = False
     ) -> Response:
-        entitlement = principal_of(request).entitlement
-        page = store_of(request).search(search_request(body, collection=collection), entitlement)
+        asking = principal_of(request)
+        page = store_of(request).search(search_request(body, collection=collection), asking.entitlement)
+        # The store's condition lets through at least what policy does: whoever is shown an item is asked about again.
+        shown = [item for item in page.items if asking.rights.shows(item)]
         features = [
-            links.with_fields(links.published_item(request, item), body.fields.include, body.fields.exclude)
-            for item in page.items
+            links.with_fields(_published(request, item), body.fields.include, body.fields.exclude) for item in shown
         ]
         answer: dict[str, Any] = {
             "type": "FeatureCollection",
@@ -124,7 +121,7 @@ class StacClient(BaseCoreClient):
             "links": _page_links(request, page, body if posted else None, collection),
             "numberReturned": len(features),
         }
-        if page.matched is not None:
+        if page.matched is not None and len(shown) == len(page.items):
             answer["numberMatched"] = page.matched
         return GeoJson(answer)
 
@@ -151,12 +148,8 @@ def _page_links(
 
 def item_versions(request: Request, collection_id: str, item_id: str) -> Response:
     """All versions of an item, the latest first."""
-    entitlement, store = principal_of(request).entitlement, store_of(request)
-    latest = store.get_item(collection_id, item_id, entitlement)
-    if latest is None:
-        raise NotFound("there is no such item")
-    earlier = store.versions(collection_id, item_id, entitlement)
-    features = [links.with_history(request, links.published_item(request, latest), earlier)]
+    latest, earlier = _with_versions(request, collection_id, item_id)
+    features = [links.with_history(request, _published(request, latest), earlier)]
     features += [_earlier(request, found, earlier) for found in earlier]
     here = f"{links.item_href(request, collection_id, item_id)}/versions"
     found_links = [links.link("self", here, links.GEOJSON), links.link("root", links.root(request) + "/")]
@@ -167,18 +160,30 @@ def item_versions(request: Request, collection_id: str, item_id: str) -> Respons
 
 def item_version(request: Request, collection_id: str, item_id: str, version: str) -> Response:
     """One earlier version of an item, or its latest by its version's name."""
-    entitlement, store = principal_of(request).entitlement, store_of(request)
-    earlier = store.versions(collection_id, item_id, entitlement)
+    latest, earlier = _with_versions(request, collection_id, item_id)
     for found in earlier:
         if found["properties"].get("version") == version:
             return GeoJson(_earlier(request, found, earlier))
-    latest = store.get_item(collection_id, item_id, entitlement)
-    if latest is None or latest["properties"].get("version") != version:
-        raise NotFound("there is no such version")
-    return GeoJson(links.with_history(request, links.published_item(request, latest), earlier))
+    if latest["properties"].get("version") != version:
+        raise NotFound("there is no such item")
+    return GeoJson(links.with_history(request, _published(request, latest), earlier))
+
+
+def _with_versions(request: Request, collection_id: str, item_id: str) -> tuple[Item, tuple[Item, ...]]:
+    """An item and its earlier versions, as far as the asker may know of them."""
+    asking, store = principal_of(request), store_of(request)
+    latest = store.get_item(collection_id, item_id, asking.entitlement)
+    if latest is None or not asking.rights.shows(latest):
+        raise NotFound("there is no such item")
+    earlier = store.versions(collection_id, item_id, asking.entitlement)
+    return latest, tuple(found for found in earlier if asking.rights.shows(found))
+
+
+def _published(request: Request, item: Item, version: str | None = None) -> Item:
+    """An item as it goes out to this asker."""
+    return principal_of(request).rights.trimmed(item, links.published_item(request, item, version=version))
 
 
 def _earlier(request: Request, item: Item, versions: tuple[Item, ...]) -> Item:
     version = str(item["properties"].get("version"))
-    published = links.published_item(request, item, version=version)
-    return links.with_history(request, published, versions, version=version)
+    return links.with_history(request, _published(request, item, version), versions, version=version)

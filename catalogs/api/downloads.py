@@ -1,7 +1,7 @@
 """Files of catalogued assets, and nothing else: what the catalogue does not name cannot be asked for."""
 
-import os
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
@@ -14,9 +14,14 @@ from starlette.responses import FileResponse, Response
 from catalogs.api.answers import matches
 from catalogs.api.errors import NotFound, refusal
 from catalogs.api.links import DOWNLOAD
-from catalogs.api.principal import principal_of
-from catalogs.entitlement import Entitlement
-from catalogs.store.protocol import CatalogueStore, Item
+from catalogs.api.on_record import OnRecord
+from catalogs.api.places import item_of, place_of
+from catalogs.api.principal import Principal, principal_of
+from catalogs.api.rights import actions_of
+from catalogs.api.thumbnails import Picture, thumbnail
+from catalogs.api.tiles_layers import Shown
+from catalogs.policy.terms import Action, Decision
+from catalogs.store.protocol import CatalogueStore
 from processing.archive.layout import MANIFEST
 from processing.archive.manifest import ObjectRecord, read_manifest
 from processing.model.errors import Defect, Retryable
@@ -38,6 +43,9 @@ class Found:
     media: str
     sha256: str | None
     size: int | None
+    name: str = ""
+    """Of the asset, where it must be on record that somebody got it: ``COLLECTION/ID/ASSET``."""
+    decision: Decision | None = None
 
 
 @router.head(_ROUTE, include_in_schema=False)
@@ -51,15 +59,27 @@ async def download(request: Request, collection_id: str, item_id: str, asset_key
     """The file of an asset, whole or in ranges; of a Zarr store, any of its objects."""
     if request.headers.get("range", "").count(",") >= _MAX_RANGES:
         return refusal(416, "range", f"At most {_MAX_RANGES} ranges at once.")
-    entitlement, state = principal_of(request).entitlement, request.app.state
-    found = await anyio.to_thread.run_sync(
-        find_file, state.home, state.store, entitlement, (collection_id, item_id, asset_key, path)
-    )
+    asking, state = principal_of(request), request.app.state
+    place = (collection_id, item_id, asset_key, path)
+    found = await anyio.to_thread.run_sync(find_file, state.home, state.store, asking, place)
+    if isinstance(found, Picture):
+        headers = {**_headers(found.name, found.media), "ETag": f'"{hashlib.sha256(found.content).hexdigest()}"'}
+        if matches(request.headers.get("if-none-match"), headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(found.content, media_type=found.media, headers=headers)
+    if found.decision is not None:
+        # Nothing goes out that is not on record.
+        record: OnRecord = state.record
+        await anyio.to_thread.run_sync(record.given, asking.party, (found.name, found.sha256), found.decision)
     return _answer(request, found)
 
 
-def find_file(home: Path, store: CatalogueStore, entitlement: Entitlement, place: tuple[str, str, str, str]) -> Found:
+def find_file(
+    home: Path, store: CatalogueStore, asking: Principal, place: tuple[str, str, str, str]
+) -> Found | Picture:
     """The file behind collection, item (``ID`` or ``ID@VERSION``), asset key, and the rest of the path.
+
+    A thumbnail that shows more than its asker may see is made anew, from the pixels that are left.
 
     Raises
     ------
@@ -68,59 +88,30 @@ def find_file(home: Path, store: CatalogueStore, entitlement: Entitlement, place
     """
     collection, name, key, rest = place
     item_id, _, version = name.partition("@")
-    item = item_of(store, entitlement, collection, item_id, version)
+    item = item_of(store, asking, collection, item_id, version)
     asset = (item or {}).get("assets", {}).get(key)
-    if item is None or asset is None:
-        raise NotFound("there is no such file")
+    if item is None or asset is None or not asking.rights.shows(item):
+        raise NotFound("there is no such item")
+    action = actions_of(asset, key)[0]
+    whole = asking.rights.whole_file(item, asset, key)
+    if not whole and action is not Action.PREVIEW:
+        raise NotFound("there is no such item")
     target = place_of(home, item, str(asset["href"]), earlier=bool(version))
     base, _, inner = rest.partition("/")
     if target is None or base != target.name:
-        raise NotFound("there is no such file")
+        raise NotFound("there is no such item")
+    decision = asking.rights.given(item, action)
+    told = (f"{collection}/{name}/{key}", decision) if action is Action.DOWNLOAD else ("", None)
     if target.is_dir():
-        return _object_of(target, inner)
+        return replace(_object_of(target, inner), name=told[0], decision=told[1])
     if inner or not target.is_file():
-        raise NotFound("there is no such file")
+        raise NotFound("there is no such item")
+    media = str(asset.get("type", "application/octet-stream"))
+    if not whole:
+        return thumbnail(Shown(item, home, bool(version), asking.rights.reduced(item, decision)), target, media)
     checksum = str(asset.get("file:checksum", ""))
     sha256 = checksum.removeprefix(_SHA256_MULTIHASH) if checksum.startswith(_SHA256_MULTIHASH) else None
-    return Found(target, str(asset.get("type", "application/octet-stream")), sha256, asset.get("file:size"))
-
-
-def item_of(
-    store: CatalogueStore, entitlement: Entitlement, collection: str, item_id: str, version: str
-) -> Item | None:
-    """An item in its latest or an earlier version; None if there is none, or not for this asker."""
-    if not version:
-        return store.get_item(collection, item_id, entitlement)
-    kept = store.versions(collection, item_id, entitlement)
-    return next((found for found in kept if found["properties"].get("version") == version), None)
-
-
-def place_of(home: Path, item: Item, href: str, *, earlier: bool) -> Path | None:
-    """Where an asset lies; None if that is not among the files of its own product."""
-    if "://" in href or "\0" in href:
-        return None
-    collection, item_id = str(item["collection"]), str(item["id"])
-    folder = home / "products" / collection / item_id
-    nominal = Path(os.path.normpath(folder / href))
-    if earlier and nominal.is_relative_to(folder):
-        nominal = _superseded(home, item, folder) / nominal.relative_to(folder)
-    try:
-        real, base = nominal.resolve(strict=True), home.resolve()
-    except (OSError, RuntimeError):
-        return None
-    within = real.relative_to(base).parts if real.is_relative_to(base) else ()
-    # products/COLLECTION/ID/..., or archive/COLLECTION/YYYY/MM/DD/ID/...
-    own = within[:3] == ("products", collection, item_id) or (
-        within[:2] == ("archive", collection) and within[5:6] == (item_id,)
-    )
-    return nominal if own else None
-
-
-def _superseded(home: Path, item: Item, folder: Path) -> Path:
-    """Where the files of an earlier version lie: beside its store."""
-    href = str(item.get("assets", {}).get("zarr", {}).get("href", ""))
-    store = Path(os.path.normpath(folder / href))
-    return store.with_suffix(".files") if store.suffix == ".zarr" and store.is_relative_to(home) else folder
+    return Found(target, media, sha256, asset.get("file:size"), *told)
 
 
 def _object_of(store: Path, key: str) -> Found:
@@ -147,17 +138,12 @@ def _answer(request: Request, found: Found) -> Response:
     try:
         stat = found.path.stat()
     except OSError as error:
-        raise NotFound("there is no such file") from error
+        raise NotFound("there is no such item") from error
     if found.size is not None and stat.st_size != found.size:
         raise Retryable(
             "the file is not the one that the catalogue names", kind="download.changed", remedy="Ask again in a while."
         )
-    headers = {
-        "Cache-Control": "private, no-cache",
-        "Content-Security-Policy": _CSP,
-        "Content-Disposition": _disposition(found),
-        "Vary": "Authorization",
-    }
+    headers = _headers(found.path.name, found.media)
     if found.sha256 is not None:
         headers["ETag"] = f'"{found.sha256}"'
     answer = FileResponse(found.path, headers=headers, media_type=found.media, stat_result=stat)
@@ -167,6 +153,11 @@ def _answer(request: Request, found: Found) -> Response:
     return answer
 
 
-def _disposition(found: Found) -> str:
-    kind = "inline" if found.media.split(";")[0] in _INLINE else "attachment"
-    return f"{kind}; filename*=utf-8''{quote(found.path.name)}"
+def _headers(name: str, media: str) -> dict[str, str]:
+    kind = "inline" if media.partition(";")[0] in _INLINE else "attachment"
+    return {
+        "Cache-Control": "private, no-cache",
+        "Content-Security-Policy": _CSP,
+        "Content-Disposition": f"{kind}; filename*=utf-8''{quote(name)}",
+        "Vary": "Authorization, Cookie",
+    }

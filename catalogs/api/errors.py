@@ -10,21 +10,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from catalogs.api.answers import Json
-from catalogs.api.principal import Unauthorised
+from catalogs.api.entrance import OutOfScope, WrongOrigin
+from catalogs.api.refused import NotFound, Unauthorised
+from catalogs.customers.usage import QuotaExhausted
+from catalogs.delivery.links import LinkRefused
 from processing.model.errors import BadInput, Conflict, Denied, QyranError, Retryable
 
+__all__ = ["NotFound", "add_handlers", "refusal", "status_of"]
 log = logging.getLogger(__name__)
 
 _UNPROCESSABLE = (
     "search.filter", "search.geometry", "search.text", "search.too_broad", "search.too_large", "stac.", "tiles.",
+    "order.",
 )  # fmt: skip
 """Kinds of requests that can be read, and are refused for what they ask; the others cannot be read."""
-
-
-class NotFound(BadInput):
-    """It is not there, or not for the one who asks: nobody is told which."""
-
-    default_kind = "not_found"
 
 
 def status_of(error: QyranError) -> int:
@@ -32,6 +31,10 @@ def status_of(error: QyranError) -> int:
     match error:
         case Unauthorised():
             return 401
+        case WrongOrigin() | OutOfScope() | LinkRefused() | QuotaExhausted():
+            return 403
+        case Denied() if error.kind.startswith("order."):
+            return 403  # of what is the customer's own, or may be known of
         case NotFound() | Denied():
             return 404
         case Conflict():

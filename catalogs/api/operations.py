@@ -1,6 +1,7 @@
 """Health and figures of the server itself."""
 
 import time
+from contextlib import suppress
 from importlib.metadata import version
 
 from fastapi import APIRouter
@@ -12,9 +13,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalogs.api.answers import Json
+from catalogs.api.principal import principal_of
 from catalogs.store.protocol import CatalogueStore, SearchRequest
 
 router = APIRouter(tags=["Operations"])
+OPERATIONS = "logs/metrics/operations.prom"
+"""In HOME: figures that the operations side writes, in the words of Prometheus too."""
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -90,6 +94,13 @@ def health(request: Request) -> Response:
 
 @router.get("/metrics", response_class=Response)
 def metrics(request: Request) -> Response:
-    """Figures in the words of Prometheus. They count requests, not items: they tell nothing of what is hidden."""
+    """Figures in the words of Prometheus. They count requests, not items: they tell nothing of what is hidden.
+
+    Operators, by their token, also get those of the operations side: scenes, queues, disk, elements, passes.
+    """
     meters: Meters = request.app.state.meters
-    return Response(generate_latest(meters.registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+    text = generate_latest(meters.registry)
+    if principal_of(request).operator:
+        with suppress(OSError):
+            text += (request.app.state.home / OPERATIONS).read_bytes()
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

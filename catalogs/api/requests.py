@@ -26,12 +26,11 @@ _QUERY_OPERATORS = {"eq": "=", "neq": "<>", "lt": "<", "lte": "<=", "gt": ">", "
 _LIKE = {"startsWith": "{}%", "endsWith": "%{}", "contains": "%{}%"}
 
 
-@attr.s(auto_attribs=True)
-class ItemsGet(APIRequest):
-    """``GET`` of the items of one collection."""
+@attr.s(auto_attribs=True, kw_only=True)
+class _PageGet(APIRequest):
+    """What every ``GET`` of a page of items takes."""
 
-    collection_id: str
-    bbox: Annotated[Text, Query(description="West, south, east, north in degrees.")] = None
+    bbox: Annotated[Text, Query(description="West, south, east, north in degrees; west > east across 180.")] = None
     datetime: Annotated[Text, Query(description="RFC 3339 instant, or A/B; .. is an open end.")] = None
     limit: Limit = PAGE
     token: Annotated[Text, Query(description="What the next link of the page before says.")] = None
@@ -43,27 +42,24 @@ class ItemsGet(APIRequest):
     q: Annotated[Text, Query(description="Free text: terms with commas between.")] = None
 
 
-@attr.s(auto_attribs=True)
-class SearchGet(APIRequest):
+@attr.s(auto_attribs=True, kw_only=True)
+class ItemsGet(_PageGet):
+    """``GET`` of the items of one collection."""
+
+    collection_id: str
+
+
+@attr.s(auto_attribs=True, kw_only=True)
+class SearchGet(_PageGet):
     """``GET`` of a search."""
 
     collections: Annotated[Text, Query(description="Ids with commas between.")] = None
     ids: Annotated[Text, Query(description="Ids with commas between.")] = None
-    bbox: Annotated[Text, Query(description="West, south, east, north in degrees; west > east across 180.")] = None
     intersects: Annotated[Text, Query(description="GeoJSON geometry; not together with bbox.")] = None
-    datetime: Annotated[Text, Query(description="RFC 3339 instant, or A/B; .. is an open end.")] = None
-    limit: Limit = PAGE
-    token: Annotated[Text, Query(description="What the next link of the page before says.")] = None
-    filter: Annotated[Text, Query(description="CQL2.")] = None
-    filter_lang: Annotated[Literal["cql2-text", "cql2-json"] | None, Query(alias="filter-lang")] = None
-    filter_crs: Annotated[Text, Query(alias="filter-crs")] = None
-    sortby: Annotated[Text, Query(description="-datetime,+eo:cloud_cover")] = None
-    fields: Annotated[Text, Query(description="id,properties.datetime,-assets")] = None
     query: Annotated[Text, Query(description='{"eo:cloud_cover": {"lt": 10}}')] = None
-    q: Annotated[Text, Query(description="Free text: terms with commas between.")] = None
 
 
-@attr.s(auto_attribs=True)
+@attr.s(auto_attribs=True, kw_only=True)
 class AggregateGet(SearchGet):
     """``GET`` of figures about a search."""
 

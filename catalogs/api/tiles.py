@@ -23,6 +23,7 @@ from catalogs.api.errors import NotFound
 from catalogs.api.links import TILES, tiles_href
 from catalogs.api.principal import ANONYMOUS, principal_of
 from catalogs.api.tiles_layers import MAX_ZOOM, Layer, Shown
+from catalogs.policy.terms import Action
 from processing.model.errors import BadInput
 
 router = APIRouter(prefix=TILES + "/{collection_id}/{item_id}", tags=["Tiles"])
@@ -60,7 +61,7 @@ async def wmts_capabilities(request: Request, collection_id: str, item_id: str) 
 @router.get("/preview.{kind}", response_class=Response, responses={**_PICTURE, **_TOO_LARGE})
 async def item_preview(request: Request, collection_id: str, item_id: str, kind: Format, width: int = 512) -> Response:
     """The whole item, as its picture for the eye or its first render preset shows it."""
-    found = await _shown(request, collection_id, item_id)
+    found = await _shown(request, collection_id, item_id, Action.PREVIEW)
     if not found.names:
         raise NotFound("there is nothing to look at")
     return await _preview(request, found, found.names[0], (width, kind))
@@ -71,7 +72,7 @@ async def layer_preview(
     request: Request, collection_id: str, item_id: str, layer: str, kind: Format, width: int = 512
 ) -> Response:
     """A whole layer, on its own grid."""
-    found = await _shown(request, collection_id, item_id)
+    found = await _shown(request, collection_id, item_id, Action.PREVIEW)
     return await _preview(request, found, layer, (width, kind))
 
 
@@ -187,9 +188,11 @@ async def _preview(request: Request, found: Shown, name: str, wanted: tuple[int,
     return await _answer(request, _MEDIA[kind], _digest(found, look), make)
 
 
-async def _shown(request: Request, collection: str, item: str) -> Shown:
-    entitlement, state = principal_of(request).entitlement, request.app.state
-    return await anyio.to_thread.run_sync(tiles_layers.shown, state.home, state.store, entitlement, collection, item)
+async def _shown(request: Request, collection: str, item: str, action: Action = Action.TILE) -> Shown:
+    asking, state = principal_of(request), request.app.state
+    return await anyio.to_thread.run_sync(
+        tiles_layers.shown, state.home, state.store, asking, (collection, item), action
+    )
 
 
 async def _layer(request: Request, found: Shown, name: str, *, plain: bool = False) -> Layer:
@@ -214,7 +217,7 @@ async def _answer(request: Request, media: str, digest: str, make: Callable[[], 
     headers = {
         "ETag": etag,
         "Cache-Control": "public, max-age=60" if public else "private, no-cache",
-        "Vary": "Authorization",
+        "Vary": "Authorization, Cookie",
     }
     if matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
@@ -226,7 +229,7 @@ def _digest(found: Shown, look: Layer | None = None) -> str:
     """What an answer is made from."""
     kept = found.item["properties"]
     looks = "" if look is None else repr((look.rescale, look.palette, [source.digest for source in look.sources]))
-    return f"{kept.get('version')}\0{kept.get('updated', kept.get('created'))}\0{looks}"
+    return f"{kept.get('version')}\0{kept.get('updated', kept.get('created'))}\0{looks}\0{found.reduced.digest}"
 
 
 def _number(text: str) -> int:

@@ -8,9 +8,12 @@ from typing import Any
 
 from shapely import LineString
 
-from catalogs.api.downloads import item_of, place_of
 from catalogs.api.errors import NotFound
-from catalogs.entitlement import Entitlement
+from catalogs.api.places import item_of, place_of
+from catalogs.api.principal import Principal
+from catalogs.api.rights import WHOLE, Reduced
+from catalogs.api.tiles_copies import reduced_file
+from catalogs.policy.terms import Action
 from catalogs.store.protocol import CatalogueStore, Item
 from processing.archive.layout import COG_TYPE
 from processing.model.errors import Retryable
@@ -63,6 +66,8 @@ class Shown:
     home: Path
     earlier: bool
     """It is not the latest version."""
+    reduced: Reduced = WHOLE
+    """What is left of its pixels for the one who looks."""
 
     @property
     def presets(self) -> dict[str, Any]:
@@ -89,6 +94,8 @@ class Shown:
         return tuple(key for key, asset in assets.items() if self._is_cog(key) and "classification:bitfields" in asset)
 
     def _is_cog(self, key: str) -> bool:
+        if self.reduced.drop_bands and (key in self.reduced.drop_bands or key == "visual"):
+            return False
         return str(self.item.get("assets", {}).get(key, {}).get("type", "")) == COG_TYPE
 
     def layer(self, name: str) -> Layer:
@@ -120,11 +127,13 @@ class Shown:
             If there is no such COG.
         """
         source = self.source(key)
-        limits = () if source.scale is None else (_limits(source, self.item["assets"][key].get("statistics", {})),)
+        # What is masked stretches no contrast either.
+        known = {} if self.reduced.mask is not None else self.item["assets"][key].get("statistics", {})
+        limits = () if source.scale is None else (_limits(source, known or _measured(source)),)
         return Layer(name=key, title=source.title, sources=(source,), rescale=limits)
 
     def source(self, key: str) -> Source:
-        """A COG by its asset's key.
+        """A COG by its asset's key, or the copy of it that may be looked at.
 
         Raises
         ------
@@ -144,33 +153,34 @@ class Shown:
             raise Retryable(
                 "the file is not the one that the catalogue names", kind="tiles.changed", remedy="Ask again in a while."
             )
+        flags = tuple((str(bit["name"]), 1 << int(bit["offset"])) for bit in asset.get("classification:bitfields", ()))
+        digest = str(asset.get("file:checksum", ""))
+        path, digest = reduced_file(self.home, path, digest, self.reduced, flags=bool(flags))
         return Source(
             key=key,
             title=str(asset.get("title", key)),
             path=path,
-            digest=str(asset.get("file:checksum", "")),
+            digest=digest,
             scale=asset.get("raster:scale"),
             offset=float(asset.get("raster:offset", 0.0)),
             unit=str(asset.get("unit", "1")),
-            flags=tuple(
-                (str(field["name"]), 1 << int(field["offset"])) for field in asset.get("classification:bitfields", ())
-            ),
+            flags=flags,
         )
 
 
-def shown(home: Path, store: CatalogueStore, entitlement: Entitlement, collection: str, name: str) -> Shown:
-    """An item by collection and ``ID`` or ``ID@VERSION``.
+def shown(home: Path, store: CatalogueStore, asking: Principal, names: tuple[str, str], action: Action) -> Shown:
+    """An item by collection and ``ID`` or ``ID@VERSION``, as far as somebody may look at it.
 
     Raises
     ------
     NotFound
         If there is none, or not for this asker.
     """
-    item_id, _, version = name.partition("@")
-    item = item_of(store, entitlement, collection, item_id, version)
-    if item is None:
-        raise NotFound("there is no such item")
-    return Shown(item, home, bool(version))
+    item_id, _, version = names[1].partition("@")
+    item = item_of(store, asking, names[0], item_id, version)
+    decision = asking.rights.given(item, action)
+    assert item is not None
+    return Shown(item, home, bool(version), asking.rights.reduced(item, decision))
 
 
 def extent(item: Item) -> tuple[float, float, float, float]:
@@ -195,8 +205,8 @@ def along(corners: list[tuple[float, float]], count: int) -> list[tuple[float, f
     return [(point.x, point.y) for point in points]
 
 
-def native_zoom(item: Item, keys: tuple[str, ...]) -> int:
-    """The zoom level whose pixels are no coarser than the finest of some assets."""
+def native_zoom(item: Item, keys: tuple[str, ...], floor_m: float | None = None) -> int:
+    """The zoom level whose pixels are no coarser than the finest of some assets, or than a floor."""
     assets = item.get("assets", {})
     every = [
         float(asset["raster:spatial_resolution"]) for asset in assets.values() if "raster:spatial_resolution" in asset
@@ -204,7 +214,7 @@ def native_zoom(item: Item, keys: tuple[str, ...]) -> int:
     own = [
         float(assets[key]["raster:spatial_resolution"]) for key in keys if "raster:spatial_resolution" in assets[key]
     ]
-    resolution = min(own or every or [float(item["properties"].get("gsd", _FALLBACK_M))])
+    resolution = max(min(own or every or [float(item["properties"].get("gsd", _FALLBACK_M))]), floor_m or 0.0)
     _, south, _, north = extent(item)
     shrunk = max(math.cos(math.radians(min(abs(south + north) / 2, _EDGE_LATITUDE))), 0.05)
     at_zero = _EQUATOR_M / _TILE_PX * shrunk
@@ -236,6 +246,13 @@ def _tile_row(latitude: float, z: int) -> int:
     rows = 1 << z
     row = math.floor((1 - math.asinh(math.tan(latitude)) / math.pi) / 2 * rows)
     return min(max(row, 0), rows - 1)
+
+
+def _measured(source: Source) -> dict[str, float]:
+    """Figures of the pixels that are left, physical values."""
+    from catalogs.api.tiles_values import figures_of
+
+    return figures_of(source)
 
 
 def _limits(source: Source, statistics: Mapping[str, float]) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from processing.archive.open_cog import pixels_at, pixels_inside
 
 MAX_PIXELS = 8_000_000
 """Of one question; some 200 MB while it is answered."""
+_ENOUGH = 250_000
 _BINS = 20
 _PERCENTILES = (2, 25, 50, 75, 98)
 
@@ -56,6 +57,13 @@ def statistics(source: Source, bbox: tuple[float, ...] | None, *, approximate: b
         "valid_percent": 100 * inside.stored.size / inside.pixels if inside.pixels else 0.0,
         **_figures(inside.stored, source),
     }
+
+
+def figures_of(source: Source) -> dict[str, float]:
+    """Minimum, maximum, mean and standard deviation of a whole image, from an overview where there are many pixels."""
+    inside = pixels_inside(source.path, None, limit=_ENOUGH, thin=True)
+    found = _figures(inside.stored, source)
+    return {name: found[name] for name in ("minimum", "maximum", "mean", "stddev") if found[name] is not None}
 
 
 def _figures(stored: npt.NDArray[np.generic], source: Source) -> dict[str, Any]:

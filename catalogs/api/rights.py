@@ -1,0 +1,217 @@
+"""What one asker may have of items: policy's answers, kept for less than a minute, and what follows from them."""
+
+import copy
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import shapely
+from shapely.geometry import mapping
+from shapely.geometry.base import BaseGeometry
+
+from catalogs.api.on_record import OnRecord
+from catalogs.api.refused import NotFound
+from catalogs.customers.accounts import EVERY_SCOPE, Scope
+from catalogs.policy.decide import GRAVE, decide, mask_shape
+from catalogs.policy.rules import Policy
+from catalogs.policy.terms import Action, Decision, Effect, Party, product_facts
+from catalogs.store.protocol import Item
+from processing.archive.layout import COG_TYPE, ZARR_TYPE
+
+KEEP_S = 30.0
+"""How long an answer may be kept: time itself changes what is allowed."""
+_KEPT = 20_000
+_PICTURES = ("image/webp", "image/png", "image/jpeg")
+_TEXTS = ("application/json", "application/geo+json", "application/xml", "text/")
+_NEEDS_SCOPE = {Action.DOWNLOAD: Scope.DOWNLOAD, Action.STREAM: Scope.DOWNLOAD}
+_FULL = Decision(effect=Effect.ALLOW, rule="operator", reasons=("operator: operators may have everything",))
+_NOT_WITHOUT_ORDER = ("watermark",)
+"""Obligations that a file as it lies in the archive does not fulfil."""
+
+
+class Kept:
+    """Decisions that were made a moment ago, by policy, party, item and action."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[object, ...], tuple[float, Decision]] = OrderedDict()
+
+    def get(self, key: tuple[object, ...]) -> Decision | None:
+        """A decision, if it is not too old."""
+        with self._lock:
+            found = self._known.get(key)
+            return found[1] if found is not None and found[0] > time.monotonic() else None
+
+    def put(self, key: tuple[object, ...], decision: Decision) -> None:
+        """Keep a decision."""
+        with self._lock:
+            self._known[key] = (time.monotonic() + KEEP_S, decision)
+            self._known.move_to_end(key)
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """What is left of the pixels that somebody is shown."""
+
+    gsd_m: float | None = None
+    mask: BaseGeometry | None = None
+    drop_bands: tuple[str, ...] = ()
+
+    @property
+    def pixels(self) -> bool:
+        """Whether any pixel that is shown differs from the stored one."""
+        return self.gsd_m is not None or self.mask is not None
+
+    @property
+    def digest(self) -> str:
+        """Differs wherever what is left does."""
+        mask = "" if self.mask is None else hashlib.sha256(shapely.to_wkb(self.mask)).hexdigest()
+        return f"{self.gsd_m}/{mask}/{','.join(self.drop_bands)}"
+
+
+WHOLE = Reduced()
+"""Every pixel as it is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Answers for one asker. An operator's come without asking.
+
+    Parameters
+    ----------
+    party
+        Who asks.
+    policy
+        By which rules; None: an operator, who may have everything.
+    """
+
+    party: Party
+    policy: Policy | None
+    kept: Kept
+    scopes: frozenset[Scope] = EVERY_SCOPE
+    record: OnRecord | None = None
+    """Where grave refusals are put on record."""
+
+    def decision(self, item: Item, action: Action) -> Decision:
+        """What policy says to an action on an item."""
+        if self.policy is None:
+            return _FULL
+        properties = item["properties"]
+        stamp = properties.get("updated", properties.get("created"))
+        names = (str(item["collection"]), str(item["id"]), properties.get("version"), stamp)
+        key = (self.policy.sha256, self.party, *names, action)
+        found = self.kept.get(key)
+        if found is None:
+            found = decide(product_facts(item), action, self.party, datetime.now(UTC), self.policy)
+            self.kept.put(key, found)
+        return found
+
+    def shows(self, item: Item) -> bool:
+        """Whether the asker may know of an item."""
+        return Scope.READ in self.scopes and self.decision(item, Action.DISCOVER).gives
+
+    def given(self, item: Item | None, action: Action) -> Decision:
+        """Policy's answer, if it gives anything, and the asker may know of the item at all.
+
+        Raises
+        ------
+        NotFound
+            Otherwise, as if there were no such item.
+        """
+        if item is None or not self.shows(item) or _NEEDS_SCOPE.get(action, Scope.READ) not in self.scopes:
+            raise NotFound("there is no such item")
+        found = self.decision(item, action)
+        if not found.gives:
+            self._refused(item, action, found)
+            raise NotFound("there is no such item")
+        return found
+
+    def note_refusal(self, item: Item) -> None:
+        """Put on record that somebody asked for what it may not know of, if policy wants that."""
+        self._refused(item, Action.DISCOVER, self.decision(item, Action.DISCOVER))
+
+    def _refused(self, item: Item, action: Action, decision: Decision) -> None:
+        if self.record is not None and GRAVE in decision.obligations:
+            self.record.refused(self.party, item, action, decision)
+
+    def reduced(self, item: Item, decision: Decision) -> Reduced:
+        """What a decision leaves of an item's pixels."""
+        if self.policy is None or decision.effect is not Effect.DEGRADE:
+            return WHOLE
+        return Reduced(decision.gsd_m, mask_shape(decision, product_facts(item), self.policy), decision.drop_bands)
+
+    def whole_file(self, item: Item, asset: Mapping[str, Any], key: str) -> bool:
+        """Whether the asker may have an asset's file as it lies in the archive."""
+        actions = actions_of(asset, key)
+        for action in actions:
+            if _NEEDS_SCOPE.get(action, Scope.READ) not in self.scopes:
+                return False
+            found = self.decision(item, action)
+            if action is Action.DISCOVER and found.gives and not found.masks:
+                continue
+            open_terms = any(name.startswith("accept:") or name in _NOT_WITHOUT_ORDER for name in found.obligations)
+            if found.effect is not Effect.ALLOW or (open_terms and action is not Action.PREVIEW):
+                return False
+        return True
+
+    def trimmed(self, item: Item, published: Item) -> Item:
+        """An item as this asker may read it: no address that would not answer, no figure or outline of what is masked.
+
+        Parameters
+        ----------
+        item
+            As it is stored.
+        published
+            As it would go out to somebody who may have everything.
+        """
+        if self.policy is None:
+            return published
+        preview = self.decision(item, Action.PREVIEW).gives
+        assets = {}
+        for key, asset in published.get("assets", {}).items():
+            if self.whole_file(item, asset, key):
+                assets[key] = asset
+            elif preview and actions_of(asset, key) == (Action.PREVIEW,):
+                # Another file than the one of which these are told.
+                assets[key] = {name: value for name, value in asset.items() if not name.startswith("file:")}
+        found = published | {"assets": assets}
+        if not self.decision(item, Action.TILE).gives:
+            found["links"] = [link for link in found["links"] if link["rel"] not in ("tilejson", "wmts")]
+        seen = self.decision(item, Action.DISCOVER)
+        return _without(found, item, self.reduced(item, seen)) if seen.masks else found
+
+
+def actions_of(asset: Mapping[str, Any], key: str) -> tuple[Action, ...]:
+    """What has to be allowed of whoever fetches an asset's file."""
+    media, roles = str(asset.get("type", "")), asset.get("roles") or ()
+    if media.startswith(_PICTURES):
+        return (Action.PREVIEW,)
+    if media == ZARR_TYPE or key in ("zarr", "manifest"):
+        return (Action.DOWNLOAD, Action.STREAM)
+    if media.startswith(_TEXTS) and "metadata" in roles and media != COG_TYPE:
+        return (Action.DISCOVER,)
+    return (Action.DOWNLOAD,)
+
+
+def _without(published: Item, item: Item, reduced: Reduced) -> Item:
+    """An item without what lies under a mask: its outline, and figures that were made with it."""
+    found = copy.deepcopy(dict(published))
+    for asset in found["assets"].values():
+        asset.pop("statistics", None)
+    outline = product_facts(item).footprint
+    if outline is not None and reduced.mask is not None:
+        left = shapely.difference(outline, reduced.mask)
+        if left.is_empty:
+            raise NotFound("there is no such item")
+        found["geometry"] = mapping(left)
+        found["bbox"] = list(left.bounds) if item["bbox"][0] <= item["bbox"][-2] else item["bbox"]
+        for name in ("proj:bbox", "proj:centroid", "proj:shape", "proj:transform"):
+            found["properties"].pop(name, None)
+    return found

@@ -1,0 +1,1 @@
+"""Delivery: orders, links, packages, subscriptions, and what is counted of them."""
