@@ -29,9 +29,9 @@ def load_registry(overlay: Path | None = None) -> Registry:
         If any file is wrong, or a sensor names a mission that does not exist.
     """
     registry = Registry(
-        sensors=_read_all("sensors", SensorConfig, overlay),
-        missions=_read_all("missions", MissionConfig, overlay),
-        recipes=_read_all("recipes", RecipeConfig, overlay),
+        sensors=read_all("sensors", SensorConfig, overlay),
+        missions=read_all("missions", MissionConfig, overlay),
+        recipes=read_all("recipes", RecipeConfig, overlay),
     )
     for sensor in registry.sensors.values():
         if sensor.mission not in registry.missions:
@@ -39,7 +39,14 @@ def load_registry(overlay: Path | None = None) -> Registry:
     return registry
 
 
-def _read_all[Config: BaseModel](kind: str, schema: type[Config], overlay: Path | None) -> dict[str, Config]:
+def read_all[Config: BaseModel](kind: str, schema: type[Config], overlay: Path | None) -> dict[str, Config]:
+    """Every file of one kind by its id: the shipped ones, with those of an operator laid over them.
+
+    Raises
+    ------
+    ConfigError
+        If a file is wrong, or its name is not its id.
+    """
     folders = [Path(str(files("configs") / kind))]
     if overlay is not None:
         folders.append(overlay / kind)

@@ -22,6 +22,16 @@ class Home:
         return self.path / "landing"
 
     @property
+    def claimed(self) -> Path:
+        """Packages taken from the landing zone, each until its run is over."""
+        return self.path / "claimed"
+
+    @property
+    def desk(self) -> Path:
+        """Products that wait for an operator's decision, and the decisions that were made."""
+        return self.path / "desk"
+
+    @property
     def quarantine(self) -> Path:
         """Packages that could not be processed, untouched, each with its reason."""
         return self.path / "quarantine"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,20 @@ from catalogs.versions import RELATIONS
 from configs.keeping import load_keeping
 from configs.registry import Registry, load_registry
 from configs.settings import Home
+from pipelines.archive_place import archive_place
 from pipelines.catalogue import catalogue_product
 from pipelines.recovery import recover_home
 from pipelines.revisions import product_versions
 from pipelines.verify import Report
 from pipelines.verify_catalogue import CatalogueCheck, database_is_there
+from processing.archive.remote_unfinished import remove_unfinished, unfinished
 from processing.archive.retain import Protected, Removal, Rules, let_go, removals, unused_inputs
 from processing.archive.write import published
 from processing.model.errors import QyranError
 from processing.model.product import Product
+
+UNFINISHED = "unfinished"
+"""At the second place: what a publication has sent that never came to its end."""
 
 
 class Removed(BaseModel):
@@ -32,7 +38,7 @@ class Removed(BaseModel):
     kind: str
     item: str
     objects: tuple[str, ...]
-    """Paths relative to HOME."""
+    """Paths relative to HOME, or keys at the second place."""
     bytes: int
     detail: str
     gone: bool
@@ -64,7 +70,7 @@ def clean(home: Home, *, act: bool, only: frozenset[str] | None = None, report: 
     act
         Do it; else say what would go.
     only
-        Kinds to look at (:data:`processing.archive.retain.Kind`); None: all.
+        Kinds to look at (:data:`processing.archive.retain.Kind` and :data:`UNFINISHED`); None: all.
     report
         Called with (done, total, what).
 
@@ -90,6 +96,8 @@ def clean(home: Home, *, act: bool, only: frozenset[str] | None = None, report: 
             done.append(_told(home, removal, gone=gone))
             if report is not None:
                 report(len(done), 0, removal.kind)
+        if only is None or UNFINISHED in only:
+            done += _unfinished(home, notes, act=act)
         if act and protected is not None:
             _forget_versions(home, registry, notes)
     return CleanReport(
@@ -100,6 +108,30 @@ def clean(home: Home, *, act: bool, only: frozenset[str] | None = None, report: 
         recovered=recovered,
         notes=tuple(notes),
     )
+
+
+def _unfinished(home: Home, notes: list[str], *, act: bool) -> list[Removed]:
+    """What was never finished at the second place, after as many days as what no product names here."""
+    days = load_keeping(home.configs).retention.orphan_days
+    try:
+        place = archive_place(home)
+        if place is None or days is None:
+            return []
+        age = timedelta(days=days)
+        return [
+            Removed(
+                kind=UNFINISHED,
+                item=left.name.partition("@")[0],
+                objects=left.keys,
+                bytes=left.size,
+                detail=f"never finished at {place}",
+                gone=act and remove_unfinished(place, left, older_than=age),
+            )
+            for left in list(unfinished(place, older_than=age))
+        ]
+    except QyranError as error:
+        notes.append(f"the second place was not cleared: {error}")
+        return []
 
 
 def _recovered(home: Home, registry: Registry, notes: list[str]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from catalogs.validate import validate_item
 from catalogs.versions import HISTORY, Chain, moved
 from configs.registry import Registry
 from configs.settings import Home
+from pipelines.desk_decisions import with_review
 from pipelines.drafts import derived_id
 from pipelines.revisions import Version, product_versions, recorded_version
 from processing.archive import durable
@@ -72,7 +73,7 @@ def _own_item(version: Version, home: Home, registry: Registry) -> Item:
         # Also where it was superseded before it was ever catalogued.
         recipe = registry.recipes[product.recipe]
         item = to_item(product, registry.missions[product.mission], registry.sensors[product.sensor], recipe)
-        item, shelved = with_staleness(item, product, home), False
+        item, shelved = with_staleness(with_review(item, product, home), product, home), False
     if version.latest or shelved:
         return item
     return moved(item, place, relative_href(version.places.files, home.path))

@@ -71,6 +71,13 @@ def keep_inputs(home: Home, lineage: Lineage, *, package: Path, places: Sequence
     return tuple(lost)
 
 
+def keep_by_renaming(home: Home, sha256: str, package: Path) -> None:
+    """Keep a package that is the installation's own by giving it another name: there may be no room for a copy."""
+    durable.make_folders(home.inputs / sha256)
+    with contextlib.suppress(FileExistsError):
+        durable.move(package, home.inputs / sha256 / package.name)
+
+
 def keep_content(home: Home, record: InputRecord, content: bytes) -> None:
     """Keep a small input, such as a configuration, by its digest."""
     path = home.inputs / record.sha256 / f"{record.role}.json"

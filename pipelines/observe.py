@@ -1,17 +1,17 @@
-"""What people see of a run: a progress bar where they watch, artifacts where they look later."""
+"""What is told of a run while it goes on and when it ends: progress, the name of its end, events, tables."""
 
-import base64
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from configs.settings import Home
+from pipelines.journal import record_event
+from pipelines.outcomes import PackageOutcome
+from pipelines.reasons import reason
 from processing.model.product import Product
 
 type Report = Callable[[int, int, str], None]
-
-MAX_PICTURE_BYTES = 72_000
-"""A picture travels inside the artifact as base64, which adds a third: this keeps it under 100 kB in the database."""
 
 _report: ContextVar[Report | None] = ContextVar("report", default=None)
 
@@ -26,6 +26,11 @@ def reporting_to(report: Report | None) -> Iterator[None]:
         _report.reset(token)
 
 
+def current_report() -> Report | None:
+    """Whoever watches now."""
+    return _report.get()
+
+
 def report_progress(done: int, total: int, label: str) -> None:
     """Tell how far work is, if someone watches."""
     report = _report.get()
@@ -33,40 +38,52 @@ def report_progress(done: int, total: int, label: str) -> None:
         report(done, total, label)
 
 
-def create_artifacts(product: Product, home: Path, item_href: str) -> None:
-    """Attach to the current run: the quality table, a quicklook, and where the product lies."""
-    from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
+def state_name(outcome: PackageOutcome) -> str:
+    """What Prefect's pages call the state of a run with this outcome: results have names of their own."""
+    named = (known.state for code in outcome.reasons if (known := reason(code)) is not None and known.state)
+    return next(named, outcome.outcome.capitalize())
 
-    key = product.id.lower().replace("_", "-")
-    create_markdown_artifact(
-        key=f"quality-{key}", markdown=quality_table(product), description=f"Quality of {product.id}"
-    )
-    picture = _quicklook(product, home)
-    if picture is not None:
-        create_image_artifact(key=f"quicklook-{key}", image_url=picture, description=f"Quicklook of {product.id}")
-    create_link_artifact(
-        key=f"item-{key}", link=Path(item_href).as_uri(), link_text=f"{product.collection}/{product.id}"
-    )
+
+def tell_of_package(home: Home, outcome: PackageOutcome) -> None:
+    """Record the event that says what became of a package."""
+    scene = outcome.items[0].id if outcome.items else Path(outcome.package).name
+    facts: dict[str, object] = {"package": Path(outcome.package).name, "message": outcome.message}
+    facts["reasons"] = list(outcome.reasons)
+    items = [f"{item.collection}/{item.id}" for item in outcome.items]
+    facts |= {"mission": outcome.mission, "acquired": outcome.acquired and outcome.acquired.isoformat()}
+    facts |= {"items": items, "seconds": outcome.seconds, "stages": outcome.stages}
+    record_event(home, f"scene.{outcome.outcome}", scene, **facts)
 
 
 def quality_table(product: Product) -> str:
-    """Markdown: bands with their statistics, and the quality record."""
+    """Markdown: bands with their statistics, flags by group, and the rest of the quality record."""
     rows = [
-        f"| {band.title} | {band.group} | {band.valid_percent:.2f} | {_figure(band.minimum)} | {_figure(band.mean)} "
+        f"| {band.name} | {band.group} | {band.valid_percent:.2f} | {_figure(band.minimum)} | {_figure(band.mean)} "
         f"| {_figure(band.maximum)} |"
         for band in product.bands
     ]
-    facts = [f"| {name} | {value} |" for name, value in sorted(_flat(product.quality))]
+    flags: dict[str, dict[str, float]] = product.quality.get("flags_percent", {})
+    found = sorted({flag for group in flags.values() for flag, percent in group.items() if percent})
+    bands = registration_line(product)
+    rest = {name: value for name, value in product.quality.items() if name not in ("flags_percent", "warnings")}
     return "\n".join(
         [
             f"## {product.id}",
+            *(f"- {_cell(warning)}" for warning in product.quality.get("warnings", ())),
+            "",
             "| band | group | valid % | min | mean | max |",
             "|---|---|---:|---:|---:|---:|",
             *rows,
             "",
+            f"| flag, % of the footprint | {' | '.join(flags)} |",
+            f"|---|{'---:|' * len(flags)}",
+            *(f"| {flag} | {' | '.join(f'{group.get(flag, 0):.2f}' for group in flags.values())} |" for flag in found),
+            "",
             "| quality | |",
             "|---|---|",
-            *facts,
+            *(f"| {name} | {value:.4g} |" for name, value in sorted(product.accuracy.items())),
+            *([f"| bands lie | {_cell(bands)} |"] if bands else []),
+            *(f"| {name} | {value} |" for name, value in sorted(_flat(rest)) if not name.endswith(".pairs")),
         ]
     )
 
@@ -90,17 +107,12 @@ def _flat(record: dict[str, object], prefix: str = "") -> Iterator[tuple[str, st
         elif isinstance(value, float):
             yield f"{prefix}{name}", f"{value:.4g}"
         else:
-            yield f"{prefix}{name}", str(value).replace("|", "/").replace("\n", " ")
+            yield f"{prefix}{name}", _cell(str(value))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "/").replace("\n", " ")
 
 
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
-
-
-def _quicklook(product: Product, home: Path) -> str | None:
-    """The thumbnail as a data URI, or None where it is too large to keep in Prefect's database."""
-    thumbnail = next((file for file in product.files if "thumbnail" in file.roles), None)
-    if thumbnail is None or thumbnail.size > MAX_PICTURE_BYTES:
-        return None
-    encoded = base64.b64encode((home / thumbnail.href).read_bytes()).decode("ascii")
-    return f"data:{thumbnail.media_type};base64,{encoded}"

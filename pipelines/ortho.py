@@ -14,7 +14,8 @@ from pyproj.exceptions import CRSError
 from configs.registry import load_registry
 from configs.settings import Home
 from pipelines.refinement import Refinement, reference_rasters, refined_by_points, refined_by_references
-from processing.archive.export import export_ortho
+from processing.archive.cog_blocks import BLOCK_PX
+from processing.archive.export import TIFF_SUFFIXES, export_ortho
 from processing.chain import hidden_by_terrain
 from processing.geometry.accuracy import max_mapping_error_px
 from processing.geometry.extent import Bounds, ground_bounds, ground_sampling_m, terrain_gap, terrain_range
@@ -22,6 +23,7 @@ from processing.geometry.plan import OrthoPlan, plan_ortho
 from processing.geometry.stage import orthorectify
 from processing.geometry.strip import cut_scene
 from processing.geometry.terrain import Terrain
+from processing.model.conventions import SHARD_PX
 from processing.model.errors import BadInput
 from processing.model.image import OrthoImage
 from processing.model.levels import Quantity
@@ -122,7 +124,7 @@ def ortho(
             # After the refinement: control points count the lines of the whole image.
             scene = cut_scene(scene, *how.lines)
             model = scene.model or model
-        plan = _plan(scene, terrain, how)
+        plan = _plan(scene, terrain, how, BLOCK_PX if out.suffix.lower() in TIFF_SUFFIXES else SHARD_PX)
         scene = scene.but(warnings=scene.warnings + terrain_gap(model, scene.shape, terrain, plan.heights))
         # Flags are kept by a .zarr only.
         timed = scene.acquired != UNKNOWN_TIME
@@ -214,8 +216,8 @@ def _reported(refinement: Refinement, scene: Scene, out: Path) -> dict[str, Any]
     return {"refinement_report": str(report), "residuals_picture": str(picture)}
 
 
-def _plan(scene: Scene, terrain: Terrain, how: OrthoOptions) -> OrthoPlan:
-    """The plan, with the image's own pixel size unless another is asked for."""
+def _plan(scene: Scene, terrain: Terrain, how: OrthoOptions, shard_px: int) -> OrthoPlan:
+    """The plan, with the image's own pixel size unless another is asked for, in blocks as the output wants them."""
     assert scene.model is not None
     try:
         geographic = how.crs is not None and CRS.from_user_input(how.crs).is_geographic
@@ -226,7 +228,9 @@ def _plan(scene: Scene, terrain: Terrain, how: OrthoOptions) -> OrthoPlan:
         height = sum(terrain_range(scene.model, scene.shape, terrain)) / 2
         metres = ground_sampling_m(scene.model, scene.shape, height)
         resolution = float(f"{metres / _METRES_A_DEGREE if geographic else metres:.2g}")
-    return plan_ortho(scene, terrain, resolution_m=resolution, crs=how.crs, bounds=how.bounds, snap="pixel")
+    return plan_ortho(
+        scene, terrain, resolution_m=resolution, crs=how.crs, bounds=how.bounds, snap="pixel", shard_px=shard_px
+    )
 
 
 def _summary(

@@ -14,7 +14,9 @@
     Our fault, or the machine's: see the message and the log.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Iterable
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from processing.model.errors import BadInput, QyranError
 from processing.model.quality import Outcome
@@ -39,6 +41,8 @@ class Stop(BaseModel):
     outcome: Outcome
     reason: str
     """Stable dotted code."""
+    also: tuple[str, ...] = ()
+    """Further codes, where there is more than one reason."""
     message: str
     where: str | None = None
     remedy: str | None = None
@@ -69,6 +73,9 @@ class PackageOutcome(BaseModel):
     """Folder that holds the quarantined copy and its reason."""
     stages: dict[str, float] = Field(default_factory=dict)
     """Seconds by stage."""
+    mission: str | None = None
+    acquired: AwareDatetime | None = None
+    """What the package says of itself, where a reader understood it: by this a pass knows its deliveries."""
 
 
 class ReprocessOutcome(PackageOutcome):
@@ -83,15 +90,25 @@ class ReprocessOutcome(PackageOutcome):
     """Whether there is a new version."""
 
 
+REVIEW = "review."
+"""Reasons that begin so: the product is made, and waits for an operator's decision."""
+
 _NOTHING_TO_MAKE = (
+    "geometry.night",
     "package.level",
     "package.no_model",
     "package.no_pixels",
     "package.unidentified",
+    "radiometry.night",
     "radiometry.uncalibrated",
     "recipe.bands_missing",
 )
 """Reasons that leave a package sound: it just is not what the product is made from."""
+
+
+def is_under_review(reasons: Iterable[str]) -> bool:
+    """Whether what was held is a product that waits for an operator's decision, not a package that lacks something."""
+    return any(reason.startswith(REVIEW) for reason in reasons)
 
 
 def stop_for_package(error: BadInput) -> Stop:

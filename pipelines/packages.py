@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from configs.schema import SensorConfig
 from configs.settings import Home
@@ -51,6 +51,9 @@ class Ingested(BaseModel):
     sha256: str
     files: int
     size: int
+    mission: str | None = None
+    acquired: AwareDatetime | None = None
+    """Of its first scene."""
 
 
 def ingest_package(package: Path, home: Home, sensors: Mapping[str, SensorConfig]) -> Ingested:
@@ -87,6 +90,8 @@ def ingest_package(package: Path, home: Home, sensors: Mapping[str, SensorConfig
         sha256=digest,
         files=len(files),
         size=sum(file.size for file in files),
+        mission=delivery.scenes[0].mission,
+        acquired=delivery.scenes[0].acquired,
     )
 
 
@@ -153,7 +158,7 @@ def quarantine_package(package: Path, home: Home, stop: Stop) -> Path:
     Path
         ``HOME/quarantine/<id>``, with the package under its own name and ``reason.json``.
     """
-    digest = _content_digest(package)
+    digest = content_digest(package)
     name = f"{_UNSAFE.sub('-', package.name)[:80].strip('-.') or 'package'}_{digest[:12]}"
     folder, staging = home.quarantine / name, home.staging / f"{home.quarantine.name}--{name}"
     reason = {
@@ -191,7 +196,7 @@ def _replace_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700)
 
 
-def _content_digest(package: Path) -> str:
+def content_digest(package: Path) -> str:
     """The package's digest; for one too broken to be listed, that of the bytes that are there."""
     with contextlib.suppress(BadInput):
         return package_digest(inventory(package))

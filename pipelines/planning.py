@@ -7,6 +7,7 @@ from configs.registry import Registry
 from configs.schema import RecipeConfig
 from configs.settings import Home
 from pipelines.configuration import keep_configs
+from pipelines.desk_rules import over_water, screened
 from pipelines.drafts import cut_delivery, dem_paths, processable_scenes, scene_draft, scenes_bounds
 from pipelines.inputs import keep_inputs
 from pipelines.lineages import package_record
@@ -53,6 +54,9 @@ def plan_scene(request: SceneRequest, ingested: Ingested, home: Home, registry: 
     except BadInput as error:
         # Lines that the image does not have are the request's fault, not the package's.
         return Stop.of(error, Outcome.REJECTED) if error.kind.startswith("strip.") else stop_for_package(error)
+    left_out = screened(delivery, home)
+    if left_out is not None:
+        return left_out
     _require_room(delivery, home)
     try:
         terrain = open_terrain(
@@ -63,6 +67,9 @@ def plan_scene(request: SceneRequest, ingested: Ingested, home: Home, registry: 
         )
     except BadInput as error:
         return Stop.of(error, Outcome.HELD)
+    left_out = over_water(delivery, terrain, home)
+    if left_out is not None:
+        return left_out
     try:
         refined = refined_automatically(delivery.scenes, home.reference, terrain)
         return plan_product(

@@ -47,6 +47,8 @@ def prefect_environment(prefect_home: Path) -> dict[str, str]:
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+        # Twice as long each time, from 2 s: a run waits out a server that is started again, some minutes if need be.
+        "PREFECT_CLIENT_MAX_RETRIES": "7",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "processing,catalogs,pipelines",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     }

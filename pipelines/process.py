@@ -11,15 +11,23 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from configs.settings import Home
+from pipelines.artifacts import progress_shown, show_held
+from pipelines.cluster import compute_in
+from pipelines.desk import at_the_desk, desk_stop
 from pipelines.drafts import applicable_recipes
-from pipelines.observe import registration_line, report_progress
+from pipelines.journal_logs import scene_logged
+from pipelines.landing_claims import record_outcome
+from pipelines.limits import Resource, taking
+from pipelines.observe import registration_line, report_progress, state_name, tell_of_package
 from pipelines.outcomes import ItemLink, PackageOutcome, Stop, failure_of, stop_for_package
 from pipelines.packages import Ingested, ingest_package, leave_workspace, quarantine_package
 from pipelines.planning import keep_what_made, plan_scene
 from pipelines.products import derive_product
+from pipelines.reasons import ALREADY_PUBLISHED, ID_CONFLICT, INPUTS_NOT_KEPT
 from pipelines.requests import EVERY_RECIPE, ProductRequest, SceneRequest
 from pipelines.revisions import as_before
 from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
@@ -29,18 +37,33 @@ from processing.model.errors import BadInput, Conflict
 from processing.model.product import Product
 from processing.model.quality import Outcome
 
-ALREADY_PUBLISHED = "already_published"
-INPUTS_NOT_KEPT = "inputs_not_kept"
-"""There was no room for a copy of the package or of an elevation tile: the product can be made again only with them."""
+
+def _run_name() -> str:
+    """The scene and what is made of it: what an operator looks for in a list of runs."""
+    asked = flow_run.parameters.get("request") or {}
+    asked = asked if isinstance(asked, dict) else asked.model_dump()
+    return f"{Path(str(asked.get('package', '?'))).name} {asked.get('recipe', 'l1c')}"
 
 
-@flow(name="process-scene", description=__doc__, persist_result=False)
+@flow(name="process-scene", flow_run_name=_run_name, description=__doc__, persist_result=False)
 def process_scene(request: SceneRequest) -> State[Record]:
     """Process one delivered package. Returns the JSON of a :class:`~pipelines.outcomes.PackageOutcome`."""
     started = time.monotonic()
-    outcome = _run(request)
-    record = outcome.model_copy(update={"seconds": round(time.monotonic() - started, 3)}).model_dump(mode="json")
-    return Completed(name=outcome.outcome.capitalize(), message=outcome.message or "", data=record)
+    home = Home.resolve(request.home_path)
+    try:
+        with scene_logged(home, Path(request.package).name), compute_in(home):
+            outcome = _run(request)
+    except Exception as error:
+        _tell(home, failure_of(request.package, error))
+        raise
+    outcome = outcome.model_copy(update={"seconds": round(time.monotonic() - started, 3)})
+    _tell(home, outcome)
+    return Completed(name=state_name(outcome), message=outcome.message or "", data=outcome.model_dump(mode="json"))
+
+
+def _tell(home: Home, outcome: PackageOutcome) -> None:
+    record_outcome(home, outcome)
+    tell_of_package(home, outcome)
 
 
 def _run(request: SceneRequest) -> PackageOutcome:
@@ -48,6 +71,12 @@ def _run(request: SceneRequest) -> PackageOutcome:
     ingested = _timed(stages, "ingest", ingest, request)
     if "stop" in ingested:
         return _stopped(request, ingested["stop"], stages)
+    outcome = _made(request, ingested, stages)
+    known = Ingested.model_validate(ingested)
+    return outcome.model_copy(update={"mission": known.mission, "acquired": known.acquired})
+
+
+def _made(request: SceneRequest, ingested: Record, stages: dict[str, float]) -> PackageOutcome:
     try:
         made = _timed(stages, "process", process, request, ingested)
         if "stop" in made:
@@ -55,7 +84,7 @@ def _run(request: SceneRequest) -> PackageOutcome:
     finally:
         leave_workspace(Ingested.model_validate(ingested))
     link = ItemLink.model_validate(_timed(stages, "publish", publish, request, made["collection"], made["id"]))
-    derived = _timed(stages, "derive", _derive_all, request, link)
+    derived = _timed(stages, "derive", derive_all, request, link)
     product = published(installation(request)[0].path, link.collection, link.id)
     assert product is not None
     reasons = [ALREADY_PUBLISHED] * made["archived"] + [INPUTS_NOT_KEPT] * (not made["kept"])
@@ -90,7 +119,7 @@ def _stopped(request: SceneRequest, record: Record, stages: dict[str, float]) ->
     return PackageOutcome(
         package=request.package,
         outcome=stop.outcome,
-        reasons=(stop.reason,),
+        reasons=(stop.reason, *stop.also),
         message=stop.message,
         where=stop.where,
         remedy=stop.remedy,
@@ -99,7 +128,7 @@ def _stopped(request: SceneRequest, record: Record, stages: dict[str, float]) ->
     )
 
 
-def _derive_all(request: SceneRequest, parent: ItemLink) -> list[PackageOutcome]:
+def derive_all(request: SceneRequest, parent: ItemLink) -> list[PackageOutcome]:
     """One run of ``derive-product`` for each recipe; one that fails takes no other with it."""
     home, registry = installation(request)
     product = published(home.path, parent.collection, parent.id)
@@ -123,7 +152,8 @@ def ingest(request: SceneRequest) -> Record:
     report_progress(0, 1, "reading the package")
     home, registry = installation(request)
     try:
-        return ingest_package(Path(request.package), home, registry.sensors).model_dump(mode="json")
+        with taking(home, Resource.DISK):
+            return ingest_package(Path(request.package), home, registry.sensors).model_dump(mode="json")
     except BadInput as error:
         return stop_record(stop_for_package(error))
 
@@ -146,19 +176,31 @@ def process(request: SceneRequest, ingested: Record) -> Record:
     record = {"collection": draft.collection, "id": draft.id}
     archived = known is not None and known.lineage.digest == draft.lineage.digest
     try:
-        if not archived:
-            publish_product(home.path, as_before(home, draft), planned.images, progress=report_progress)
+        if not archived and desk_stop(home, draft) is None:
+            with taking(home, Resource.CPU, Resource.MEMORY, recipe=request.recipe), progress_shown(draft.id):
+                publish_product(
+                    home.path,
+                    as_before(home, draft),
+                    planned.images,
+                    progress=report_progress,
+                    divert=at_the_desk(home, request),
+                )
     except Conflict as error:
         return stop_record(Stop.of(error, Outcome.REJECTED))
     except BadInput as error:
         return stop_record(stop_for_package(error))
-    return record | {"archived": archived, "kept": keep_what_made(request, home, registry, draft.lineage)}
+    kept = keep_what_made(request, home, registry, draft.lineage)
+    waits = None if archived else desk_stop(home, draft)
+    if waits is not None:
+        show_held(home, draft)
+        return stop_record(waits)
+    return record | {"archived": archived, "kept": kept}
 
 
 def _conflict(request: SceneRequest, product_id: str) -> Stop:
     return Stop(
         outcome=Outcome.REJECTED,
-        reason="id.conflict",
+        reason=ID_CONFLICT,
         message=f"{product_id} is published already, from a package with other content",
         where=request.package,
         remedy="If this delivery replaces the earlier one, withdraw the published item first.",

@@ -1,11 +1,11 @@
-"""Programs that belong together: started one after the other, ended together, and none left behind."""
+"""Programs that belong together: started one after the other, started again if they die, ended together."""
 
 import ctypes
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,11 @@ from processing.model.errors import Defect
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _LOG_BYTES = 20_000_000
 _GRACE_S = 20.0
+STEADY_S = 60.0
+"""A program that has run as long is well: an earlier death counts no more."""
+MOST_DEATHS = 6
+"""In a row: what ends it then is not healed by starting it again."""
+_LONGEST_WAIT_S = 30.0
 
 
 @dataclass(slots=True)
@@ -24,6 +29,15 @@ class Program:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    command: Sequence[str] = ()
+    after: Callable[[], bool] | None = None
+    """What must hold before it is started again."""
+    spare: bool = False
+    """Whether its own children may outlive it: work that goes on without it."""
+    deaths: int = 0
+    began: float = field(default_factory=time.monotonic)
+    due: float | None = None
+    """When it is started again; None while it runs."""
 
     def last_words(self, characters: int = 1_500) -> str:
         """The end of its log."""
@@ -44,14 +58,32 @@ class ProcessTree:
     logs: Path
     environment: Mapping[str, str]
     programs: list[Program] = field(default_factory=list)
+    _strangers: frozenset[int] = frozenset()
+    """Children that this process had before: not ours to end."""
 
     def __post_init__(self) -> None:
+        self._strangers = frozenset(_children())
         self.logs.mkdir(parents=True, exist_ok=True)
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
-    def start(self, name: str, command: Sequence[str]) -> Program:
-        """Start a program; what it says goes to ``<name>.log``."""
+    def start(
+        self, name: str, command: Sequence[str], *, after: Callable[[], bool] | None = None, spare: bool = False
+    ) -> Program:
+        """Start a program; what it says goes to ``<name>.log``.
+
+        Parameters
+        ----------
+        after
+            What must hold before :meth:`tend` starts it again.
+        spare
+            Whether what it has started goes on when it dies.
+        """
         log = self.logs / f"{name}.log"
+        program = Program(name, self._launch(log, command), log, command=command, after=after, spare=spare)
+        self.programs.append(program)
+        return program
+
+    def _launch(self, log: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
         if log.is_file() and log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         parent = os.getpid()
@@ -64,7 +96,7 @@ class ProcessTree:
                 os._exit(1)
 
         with log.open("ab") as stream:
-            process = subprocess.Popen(  # noqa: S603 - our own command
+            return subprocess.Popen(  # noqa: S603 - our own command
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -74,9 +106,61 @@ class ProcessTree:
                 start_new_session=True,
                 preexec_fn=prepare,  # noqa: PLW1509 - this process has one thread
             )
-        program = Program(name, process, log)
-        self.programs.append(program)
-        return program
+
+    def tend(self, say: Callable[[str], object]) -> list[Program]:
+        """Start again what has died, after 1 s, 2 s, 4 s ... up to half a minute. Call it every second or so.
+
+        Returns
+        -------
+        programs
+            Those that were started again just now.
+
+        Raises
+        ------
+        Defect
+            ``up.ended`` if one has died six times in a row and never ran for a minute, with its last words.
+        """
+        again = []
+        self._bury()
+        for program in self.programs:
+            code = program.process.poll()
+            if code is None:
+                continue
+            if program.due is None:
+                self._mourn(program, code, say)
+            elif time.monotonic() >= program.due and (program.after is None or program.after()):
+                program.process = self._launch(program.log, program.command)
+                program.began, program.due = time.monotonic(), None
+                say(f"{program.name} is started again")
+                again.append(program)
+        return again
+
+    def _bury(self) -> None:
+        """Take leave of those that came here from programs that died, once they end."""
+        if any(program.deaths for program in self.programs):
+            own = {program.process.pid for program in self.programs}
+            for orphan in self._orphans():
+                if orphan not in own:
+                    with suppress(ChildProcessError):
+                        os.waitpid(orphan, os.WNOHANG)
+
+    def _mourn(self, program: Program, code: int, say: Callable[[str], object]) -> None:
+        """Note a death, and when to start again."""
+        program.deaths = 1 if time.monotonic() - program.began > STEADY_S else program.deaths + 1
+        if not program.spare:
+            # A server's child would hold its port.
+            with suppress(ProcessLookupError):
+                os.killpg(program.process.pid, signal.SIGKILL)
+        if program.deaths >= MOST_DEATHS:
+            raise Defect(
+                f"{program.name} ended by itself {program.deaths} times in a row ({code}): "
+                f"{program.last_words().strip()[-600:]}",
+                kind="up.ended",
+                where=str(program.log),
+            )
+        wait = min(_LONGEST_WAIT_S, 2.0 ** (program.deaths - 1))
+        program.due = time.monotonic() + wait
+        say(f"{program.name} ended by itself ({code}); it is started again in {wait:g} s. See {program.log}")
 
     def check(self) -> None:
         """See that all run.
@@ -121,7 +205,7 @@ class ProcessTree:
             _end(program.process)
         self.programs.clear()
         deadline = time.monotonic() + _GRACE_S
-        while orphans := _children():
+        while orphans := self._orphans():
             sign = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
             for orphan in orphans:
                 with suppress(ProcessLookupError):
@@ -129,6 +213,10 @@ class ProcessTree:
                 with suppress(ChildProcessError):
                     os.waitpid(orphan, os.WNOHANG)
             time.sleep(0.1)
+        _prctl(_PR_SET_CHILD_SUBREAPER, 0)
+
+    def _orphans(self) -> list[int]:
+        return [child for child in _children() if child not in self._strangers]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -6,10 +6,13 @@ from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from configs.settings import Home
 from pipelines.catalogue import find_product
+from pipelines.cluster import compute_in
 from pipelines.configuration import keep_configs
 from pipelines.derivation import derived_image, derived_recipe
 from pipelines.drafts import derived_draft, derived_id
+from pipelines.limits import Resource, taking
 from pipelines.observe import report_progress
 from pipelines.outcomes import ItemLink, PackageOutcome, Stop
 from pipelines.requests import ProductRequest
@@ -20,11 +23,12 @@ from processing.model.errors import BadInput
 from processing.model.quality import Outcome
 
 
-@flow(name="derive-product", description=__doc__, persist_result=False)
+@flow(name="derive-product", flow_run_name="{request.item} {request.recipe}", description=__doc__, persist_result=False)
 def derive_product(request: ProductRequest) -> State[Record]:
     """Derive one product. Returns the JSON of a :class:`~pipelines.outcomes.PackageOutcome`."""
     started = time.monotonic()
-    derived = derive_and_archive(request)
+    with compute_in(Home.resolve(request.home_path)):
+        derived = derive_and_archive(request)
     if "stop" in derived:
         stop = Stop.model_validate(derived["stop"])
         outcome = PackageOutcome(
@@ -55,7 +59,8 @@ def derive_and_archive(request: ProductRequest) -> Record:
     draft = derived_draft(parent, image, recipe=recipe, mission=registry.missions[parent.mission])
     known = published(home.path, recipe.collection(parent.mission), derived_id(parent, recipe))
     if known is None or known.lineage.digest != draft.lineage.digest:
-        publish_product(home.path, as_before(home, draft), [image], progress=report_progress)
+        with taking(home, Resource.CPU, Resource.MEMORY, recipe=request.recipe):
+            publish_product(home.path, as_before(home, draft), [image], progress=report_progress)
     keep_configs(home, draft.lineage, registry)
     return {"collection": draft.collection, "id": draft.id}
 

@@ -19,6 +19,7 @@ from configs.registry import Registry
 from configs.settings import Home
 from pipelines.drafts import derived_id
 from pipelines.inputs import Lost, find_file, find_package, refuse_lost
+from pipelines.journal import record_event
 from pipelines.outcomes import PackageOutcome, ReprocessOutcome, failure_of
 from pipelines.process import process_scene
 from pipelines.products import derive_product
@@ -63,6 +64,8 @@ def _again(product: Product, request: ReprocessRequest, home: Home, registry: Re
     except Exception as error:  # noqa: BLE001 - one that fails stops no other; its run keeps the traceback
         outcome = failure_of(name, error)
     now = published(home.path, product.collection, product.id) or product
+    if now.revision != product.revision:
+        record_event(home, "scene.updated", product.id, item=name, was=product.revision, now=now.revision)
     return ReprocessOutcome(
         **outcome.model_dump(exclude={"package", "seconds"}),
         package=name,

@@ -2,13 +2,13 @@
 
 import shutil
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 import dask
 from pydantic import BaseModel, ConfigDict
 
 from configs.settings import Home
+from pipelines.cluster import compute_in
 from pipelines.observe import Report
 from pipelines.remake import Sources, plan_again
 from pipelines.revisions import Version
@@ -61,7 +61,7 @@ def reproduce(
     sources
         Where inputs are that HOME does not keep.
     workers
-        Threads to compute with; None: as the machine has.
+        Threads to compute with; None: where the installation computes.
     report
         Called with (done, total, what).
 
@@ -78,7 +78,7 @@ def reproduce(
     with durable.exclusive(scratch.with_name(f"{scratch.name}.lock")):
         shutil.rmtree(scratch, ignore_errors=True)  # what a crash left
         scratch.mkdir(parents=True)
-        limit = nullcontext() if workers is None else dask.config.set(scheduler="threads", num_workers=workers)
+        limit = compute_in(home) if workers is None else dask.config.set(scheduler="threads", num_workers=workers)
         try:
             with limit:
                 return _reproduced(home, version, sources or Sources(), scratch, report).model_copy(

@@ -23,7 +23,7 @@ class Request(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    home: str = Field(default="", description="Folder of the installation. Empty: $QYRAN_HOME")
+    home: str = Field(default="", title="Installation", description="Folder of the installation. Empty: $QYRAN_HOME")
 
     @property
     def home_path(self) -> Path | None:
@@ -35,7 +35,11 @@ class SceneRequest(Request):
     """Process one delivered package to catalogued products."""
 
     package: str = Field(description="Path of the delivered package: a folder, .zip, .tar, .tif or .jp2", min_length=1)
-    dem: str = Field(default="", description="DEM file or folder of DEM files. Empty: HOME/auxiliary/dem")
+    dem: str = Field(
+        default="",
+        title="Elevation model",
+        description="DEM file or folder of DEM files. Empty: HOME/auxiliary/dem",
+    )
     vertical_datum: VerticalDatumChoice = Field(
         default=VerticalDatumChoice.AUTO,
         description="What the DEM's heights count from. auto: as the files state it; unstated is refused",
@@ -48,10 +52,11 @@ class SceneRequest(Request):
 
     first_line: int | None = Field(
         default=None,
+        ge=1,
         description="First line of a segment, from 1, in lines of the multispectral image; the panchromatic one is "
         "cut to the same ground. Empty: the whole image",
     )
-    lines: int | None = Field(default=None, description="Number of lines of the segment")
+    lines: int | None = Field(default=None, ge=1, description="Number of lines of the segment")
     keep_inputs: bool = Field(
         default=True,
         description="Keep a copy of the package and of the elevation tiles in HOME/inputs, so that the product can "
@@ -70,6 +75,27 @@ class ProductRequest(Request):
 
     item: str = Field(description="COLLECTION/ID of the parent, or its ID alone where that is unique", min_length=1)
     recipe: str = Field(default="ndvi", description="Recipe of the product to derive")
+
+
+class Verdict(StrEnum):
+    """What an operator decides of a product that waits."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+
+
+class DecisionRequest(Request):
+    """Accept or reject a product that waits at the quality desk."""
+
+    item: str = Field(
+        description="COLLECTION/ID of the product that waits, or its ID alone; `qyran desk list` names them",
+        min_length=1,
+    )
+    verdict: Verdict = Field(
+        default=Verdict.ACCEPT, description="accept: publish and catalogue it. reject: delete it, and keep its package"
+    )
+    reason: str = Field(description="Why: it stays with the item", min_length=3, max_length=500)
+    by: str = Field(description="Your name: it stays with the item", min_length=2, max_length=100)
 
 
 class ReprocessRequest(Request):
@@ -104,6 +130,10 @@ class ReprocessRequest(Request):
         return self
 
 
+class WatchRequest(Request):
+    """Look into the landing zone once, by the rules of HOME/configs/landing.yaml."""
+
+
 class MayGo(StrEnum):
     """Kinds of things that may go by the rules of HOME/configs/keeping.yaml."""
 
@@ -114,6 +144,7 @@ class MayGo(StrEnum):
     ORPHAN = "orphan"
     SUPERSEDED = "superseded"
     INPUTS = "inputs"
+    UNFINISHED = "unfinished"
 
 
 class KeepRequest(Request):

@@ -1,4 +1,8 @@
-"""The whole embedded system as one process tree on loopback: Prefect, its worker, and the catalogue."""
+"""The whole embedded system as one process tree on loopback: Prefect, its worker, and the catalogue.
+
+What dies is started again, and said so; only what dies six times in a row ends the house, so that whoever watches it
+(systemd, Docker, a person) learns of it. Runs whose process is gone are taken up again, at the start and while it runs.
+"""
 
 import http.client
 import os
@@ -10,19 +14,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from types import FrameType
+from typing import NoReturn
 
 from configs.catalogue import load_catalogue_config
 from configs.settings import Home
+from pipelines.orphans import Orphans
 from pipelines.prefect_env import LOOPBACK, SERVER_FILE, WORK_POOL, announce_server, prefect_environment
 from pipelines.process_tree import ProcessTree, Program
 from pipelines.secret_files import operator_token, operator_token_path, prefect_auth
 from processing.model.errors import BadInput, Defect
 
 HOST = "127.0.0.1"
+_SERVER = "prefect-server"
 _START_S = 300.0
 """A busy machine takes a minute for a new Prefect database."""
-_WORKERS = 2
-"""Flow runs at once: one scene uses all cores."""
+_LOOK_S = 10.0
+"""How often runs are looked at whose process may be gone."""
 
 type Say = Callable[[str], None]
 
@@ -66,7 +73,7 @@ def serve(home: Home, *, port: int, prefect_port: int, say: Say, ready: Callable
     BadInput
         ``port.in_use`` if something listens there already.
     Defect
-        ``up.*`` if a program does not start, or ends by itself.
+        ``up.*`` if a program does not start, or ends by itself again and again.
     """
     config = load_catalogue_config(home.configs)
     if port == prefect_port:
@@ -83,8 +90,8 @@ def serve(home: Home, *, port: int, prefect_port: int, say: Say, ready: Callable
     for leftover in recover_at_start(home):
         say(f"left by an interrupted run, now {leftover}")
     operator_token(home)
-    tree = ProcessTree(home.logs, _environment(home, prefect_port))
-    with _signals():
+    tree = ProcessTree(home.logs, _environment(home, port, prefect_port))
+    with signals_raise():
         try:
             _start(tree, home, port, prefect_port, say)
             addresses = Addresses(
@@ -97,9 +104,12 @@ def serve(home: Home, *, port: int, prefect_port: int, say: Say, ready: Callable
                 public_collections=config.public_collections,
             )
             ready(asdict(addresses))
-            while True:
-                tree.check()
-                time.sleep(1)
+
+            def restarted(program: Program) -> None:
+                if program.name == _SERVER:
+                    announce_server(home.prefect, f"http://{HOST}:{prefect_port}/api", program.process.pid)
+
+            tend(tree, Orphans(tree.environment), say, restarted)
         except Ended:
             say("ending")
         finally:
@@ -114,7 +124,7 @@ def _start(tree: ProcessTree, home: Home, port: int, prefect_port: int, say: Say
     python = sys.executable
     say("starting Prefect and the catalogue")
     server = tree.start(
-        "prefect-server", [python, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(prefect_port)]
+        _SERVER, [python, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(prefect_port)]
     )
     api = tree.start("api", [python, "-m", "pipelines.serve_api", str(home.path), str(port)])
     _wait(tree, api, port, "/healthz")
@@ -122,26 +132,41 @@ def _start(tree: ProcessTree, home: Home, port: int, prefect_port: int, say: Say
     _wait(tree, server, prefect_port, "/api/health")
     announce_server(home.prefect, f"http://{HOST}:{prefect_port}/api", server.process.pid)
     say("registering flows")
+    # No worker runs yet: whatever claims to run and has no process was cut off.
+    for line in Orphans(tree.environment).settle(at_once=True):
+        say(line)
     tree.finish(tree.start("enrol", [python, "-m", "pipelines.enrol"]), _START_S)
-    tree.start(
-        "worker",
-        [
-            python,
-            "-m",
-            "prefect",
-            "worker",
-            "start",
-            "--pool",
-            WORK_POOL,
-            "--type",
-            "process",
-            "--limit",
-            str(_WORKERS),
-        ],
-    )
+    tree.start("worker", worker_command(), after=lambda: answers(prefect_port, "/api/health"), spare=True)
+    tree.start("metrics", [python, "-m", "pipelines.metrics", str(home.path)])
 
 
-def _environment(home: Home, prefect_port: int) -> dict[str, str]:
+def worker_command() -> list[str]:
+    """The program that takes runs and gives each a process. How many at a time is the work pool's to say."""
+    return [sys.executable, "-m", "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process"]
+
+
+def tend(
+    tree: ProcessTree, orphans: Orphans, say: Say, restarted: Callable[[Program], object] = lambda _: None
+) -> NoReturn:
+    """Until a signal comes: start again what dies, and look after runs that were cut off.
+
+    Parameters
+    ----------
+    restarted
+        Told of every program that was started again.
+    """
+    looked = time.monotonic()
+    while True:
+        for program in tree.tend(say):
+            restarted(program)
+        if time.monotonic() - looked >= _LOOK_S:
+            for line in orphans.settle():
+                say(line)
+            looked = time.monotonic()
+        time.sleep(1)
+
+
+def _environment(home: Home, port: int, prefect_port: int) -> dict[str, str]:
     auth, origin = prefect_auth(home), f"http://{HOST}:{prefect_port}"
     # An operator's own Prefect profile says nothing here.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -151,6 +176,7 @@ def _environment(home: Home, prefect_port: int) -> dict[str, str]:
         | prefect_environment(home.prefect)
         | {
             "QYRAN_HOME": str(home.path),
+            "QYRAN_URL": f"http://{HOST}:{port}",  # where links from a run's page lead
             "PYTHONUNBUFFERED": "1",
             "NO_PROXY": f"{beyond},{LOOPBACK}" if beyond else LOOPBACK,
             "PREFECT_API_URL": f"{origin}/api",
@@ -172,14 +198,15 @@ def _wait(tree: ProcessTree, program: Program, port: int, path: str) -> None:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         tree.check()
-        if _answers(port, path):
+        if answers(port, path):
             return
         time.sleep(0.25)
     raise Defect(f"{program.name} did not answer in {_START_S:g} s", kind="up.failed", where=str(program.log))
 
 
-def _answers(port: int, path: str) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+def answers(port: int, path: str, *, host: str = HOST) -> bool:
+    """Whether a server says that all is well."""
+    connection = http.client.HTTPConnection(host, port, timeout=10)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == http.HTTPStatus.OK
@@ -201,7 +228,7 @@ def _check_free(port: int, option: str) -> None:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
+def signals_raise() -> Iterator[None]:
     """Let SIGTERM and Ctrl-C raise one and the same."""
 
     def end(_: int, __: FrameType | None) -> None:

@@ -4,8 +4,16 @@ import sys
 from pathlib import Path
 
 
-def serve_api(home_path: Path, port: int) -> None:
-    """Serve an installation's catalogue on loopback until a signal ends it."""
+def serve_api(home_path: Path, port: int, host: str = "127.0.0.1") -> None:
+    """Serve an installation's catalogue until a signal ends it.
+
+    Parameters
+    ----------
+    home_path, port
+        The installation, and where it answers.
+    host
+        Address to listen at: loopback, unless a container or a proxy of one's own stands before it.
+    """
     import uvicorn
 
     from catalogs import open_store
@@ -27,7 +35,7 @@ def serve_api(home_path: Path, port: int) -> None:
     # h11 refuses heads beyond 64 KiB. Whom a proxy speaks for is not believed: its address is all there is to go by.
     uvicorn.run(
         app,
-        host="127.0.0.1",
+        host=host,
         port=port,
         http="h11",
         access_log=False,
@@ -39,4 +47,4 @@ def serve_api(home_path: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    serve_api(Path(sys.argv[1]), int(sys.argv[2]))
+    serve_api(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:4])

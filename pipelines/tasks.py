@@ -6,9 +6,9 @@ from prefect.client.schemas.objects import State
 
 from configs.registry import Registry, load_registry
 from configs.settings import Home
+from pipelines.artifacts import create_artifacts
 from pipelines.catalogue import catalogue_product, is_catalogued, item_path
 from pipelines.cubes import bring_up, note_in_cubes
-from pipelines.observe import create_artifacts
 from pipelines.outcomes import ItemLink, Stop
 from pipelines.requests import Request
 from processing.archive.write import published

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from configs.schema.values import Identifier
+
 
 class CatalogueConfig(BaseModel):
     """Everything has a default: the file need not be there."""
@@ -15,6 +17,8 @@ class CatalogueConfig(BaseModel):
     description: str = Field(default="Earth-observation images, orthorectified and catalogued by Qyran.", min_length=1)
     public_collections: tuple[str, ...] = ("*",)
     """Collections that anybody may see who can reach the port; ``*`` is all of them, none is an empty list."""
+    policy: Identifier = "kazakhstan-example"
+    """Who may have what: a file of ``configs/policies``, shipped or the operator's own."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[A-Za-z0-9.\[\]:-]+$")
     """Origin under which a proxy shows this server, ``https://host``. None: the address it listens on."""
     cors_origins: tuple[str, ...] = ()

@@ -15,7 +15,10 @@ class Retention(Value):
         description="earlier revisions of a product, counted from the day a newer one took their place; a recipe may "
         "set its own",
     )
-    orphan_days: Days | None = Field(default=7, description="what lies in the archive and no product names")
+    orphan_days: Days | None = Field(
+        default=7,
+        description="what lies in the archive and no product names; at the second place, what was never finished",
+    )
     staging_hours: Annotated[float, Field(gt=0, le=24 * 365)] = Field(
         default=24, description="what an interrupted run left in staging"
     )

@@ -1,6 +1,6 @@
 """A mission: the satellite, who operates it, and the collections its products go to."""
 
-from pydantic import AnyUrl, Field, PositiveInt
+from pydantic import AnyUrl, Field, PositiveFloat, PositiveInt
 
 from configs.schema.values import Identifier, Texts, Value
 
@@ -27,3 +27,7 @@ class MissionConfig(Value):
     cospar_id: str | None = None
     providers: tuple[Provider, ...] = ()
     licence: str = Field(default="other", description="SPDX id, or 'other'")
+    swath_km: PositiveFloat | None = Field(default=None, description="width of what it images looking straight down")
+    roll_limit_deg: float | None = Field(
+        default=None, ge=0, lt=90, description="how far it turns to either side to image what its track misses"
+    )

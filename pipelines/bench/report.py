@@ -13,7 +13,6 @@ from pipelines.bench.results import QYRAN, Measured, OrthoBench, Setting
 from processing.model.errors import BadInput
 
 TABLE, PICTURE, FIGURES = "table.md", "ortho.svg", "ortho.json"
-BEGIN, END = "<!-- qyran bench ortho -->", "<!-- /qyran bench ortho -->"
 BOUND_PX = 0.02
 """What Qyran's mapping stays within."""
 _LEAST_ERROR_PX = 1e-4
@@ -53,17 +52,33 @@ def renew_section(result: OrthoBench, readme: Path, report: Path | None) -> None
         raise BadInput(
             "the section shows a picture, which needs a place", kind="bench.report", remedy="Give --report DIR too."
         )
-    text = readme.read_text(encoding="utf-8")
-    parts = re.split(f"({re.escape(BEGIN)}|{re.escape(END)})", text)
-    if [parts[1::2]] != [[BEGIN, END]]:
+    place = Path(os.path.relpath(report.resolve(), readme.resolve().parent)) / PICTURE
+    section = f"\n![Speed against error]({place.as_posix()})\n\n{describe(result)}"
+    renew_between(readme, "ortho", section)
+
+
+def markers(bench: str) -> tuple[str, str]:
+    """What stands before a benchmark's section in a Markdown file, and behind it."""
+    return f"<!-- qyran bench {bench} -->", f"<!-- /qyran bench {bench} -->"
+
+
+def renew_between(readme: Path, bench: str, section: str) -> None:
+    """Replace what stands between the markers of a benchmark in a Markdown file.
+
+    Raises
+    ------
+    BadInput
+        ``bench.readme`` where the markers are missing.
+    """
+    begin, end = markers(bench)
+    parts = re.split(f"({re.escape(begin)}|{re.escape(end)})", readme.read_text(encoding="utf-8"))
+    if [parts[1::2]] != [[begin, end]]:
         raise BadInput(
             f"'{readme.name}' has no section for the figures",
             kind="bench.readme",
-            remedy=f"Put the lines {BEGIN} and {END} where it shall stand.",
+            remedy=f"Put the lines {begin} and {end} where it shall stand.",
         )
-    place = Path(os.path.relpath(report.resolve(), readme.resolve().parent)) / PICTURE
-    section = f"\n![Speed against error]({place.as_posix()})\n\n{describe(result)}"
-    readme.write_text("".join([parts[0], BEGIN, section, END, parts[4]]), encoding="utf-8")
+    readme.write_text("".join([parts[0], begin, section, end, parts[4]]), encoding="utf-8")
 
 
 def describe(result: OrthoBench) -> str:

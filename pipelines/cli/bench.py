@@ -2,9 +2,11 @@
 
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markdown import Markdown
@@ -16,6 +18,7 @@ bench = typer.Typer(
     name="bench",
     help="Measure on this machine, side by side with other tools.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="markdown",
 )
 
@@ -82,9 +85,7 @@ def ortho(
             threads=threads,
             peers=peers,
         )
-        # Told to end, it ends as after Ctrl-C: what it started is ended, what it wrote is removed.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        with progress_bar("bench") as tell:
+        with _measuring() as tell:
             result = run_ortho_bench(Home.resolve(home).path / "bench", options, progress=tell)
         if report is not None:
             write_report(result, report)
@@ -120,12 +121,101 @@ def archive(
         from pipelines.bench.archive import ArchiveBenchOptions, describe, run_archive_bench, write_report
 
         options = ArchiveBenchOptions(size=size, windows=windows, runs=runs, threads=threads)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        with progress_bar("bench") as tell:
+        with _measuring() as tell:
             result = run_archive_bench(Home.resolve(home).path / "bench", options, progress=tell)
         if report is not None:
             write_report(result, report)
-        if as_json:
-            print_json(result.document())
-        else:
-            out.print(Markdown(describe(result)))
+        _told(result, describe, as_json=as_json)
+
+
+@bench.command()
+def catalogue(
+    home: HomeOption = None,
+    items: Annotated[
+        list[int] | None,
+        typer.Option(help="Items in the catalogue; several times: it grows. [default: 10000, 100000]", min=100),
+    ] = None,
+    pgstac_most: Annotated[
+        int, typer.Option(help="The most items that PostgreSQL is filled with as well; 0: without it.", min=0)
+    ] = 100_000,
+    questions: Annotated[int, typer.Option(help="Of each kind.", min=1, max=10_000)] = 100,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for catalogue.md and catalogue.json.", metavar="DIR")
+    ] = None,
+    readme: Annotated[
+        Path | None,
+        typer.Option(help="Markdown file whose section between the bench markers is renewed.", exists=True),
+    ] = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Put synthetic items into the embedded catalogue and into PostgreSQL with pgstac, and search them.
+
+    Items per second of CPU, memory, disk, and the time of three kinds of questions, at the real server and in the
+    store. A PostgreSQL of its own is started where it is installed, on loopback, and removed. With the defaults about
+    five minutes; a million items a quarter of an hour, and twice as much in PostgreSQL.
+
+    Example: `qyran bench catalogue --items 10000 --items 100000 --items 1000000 --report bench/`
+    """
+    configure_logging(debug=debug)
+    with plain_errors(as_json=as_json, debug=debug):
+        from configs.settings import Home
+        from pipelines.bench.catalogue import CatalogueBenchOptions, run_catalogue_bench
+        from pipelines.bench.catalogue_results import describe, write_report
+        from pipelines.bench.report import renew_between
+
+        sizes = tuple(sorted(set(items or (10_000, 100_000))))
+        options = CatalogueBenchOptions(sizes=sizes, pgstac_most=pgstac_most, questions=questions)
+        with _measuring() as tell:
+            result = run_catalogue_bench(Home.resolve(home).path / "bench", options, progress=tell)
+        if report is not None:
+            write_report(result, report)
+        if readme is not None:
+            renew_between(readme, "catalogue", f"\n{describe(result)}")
+        if result.without_pgstac:
+            err.print(f"[yellow]without pgstac[/]: {result.without_pgstac}")
+        _told(result, describe, as_json=as_json)
+
+
+@bench.command()
+def flow(
+    home: HomeOption = None,
+    scenes: Annotated[int, typer.Option(help="Small scenes that are dropped into the landing zone.", min=2)] = 20,
+    baseline: Annotated[int, typer.Option(help="Scenes processed without Prefect.", min=2)] = 6,
+    report: Annotated[Path | None, typer.Option(help="Folder for flow.md and flow.json.", metavar="DIR")] = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Drop small scenes into the landing zone of a `qyran up` of its own, and time them until they are catalogued.
+
+    Scenes per hour, what orchestration adds to each against the same work without Prefect, the time from landing to
+    catalogue, and how Prefect's server answers meanwhile. Twenty scenes take some minutes on two cores.
+
+    Example: `qyran bench flow --scenes 200 --report bench/`
+    """
+    configure_logging(debug=debug)
+    with plain_errors(as_json=as_json, debug=debug):
+        from configs.settings import Home
+        from pipelines.bench.flow import FlowBenchOptions, describe, run_flow_bench, write_report
+
+        options = FlowBenchOptions(scenes=scenes, baseline=baseline)
+        with _measuring() as tell:
+            result = run_flow_bench(Home.resolve(home).path / "bench", options, progress=tell)
+        if report is not None:
+            write_report(result, report)
+        _told(result, describe, as_json=as_json)
+
+
+@contextmanager
+def _measuring() -> Iterator[Callable[[int, int, str], None]]:
+    """A bar. Told to end, it ends as after Ctrl-C: what was started is ended, what was written is removed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with progress_bar("bench") as tell:
+        yield tell
+
+
+def _told(result: Any, describe: Callable[[Any], str], *, as_json: bool) -> None:
+    if as_json:
+        print_json(result.document())
+    else:
+        out.print(Markdown(describe(result)))

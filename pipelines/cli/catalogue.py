@@ -13,6 +13,7 @@ catalogue = typer.Typer(
     name="catalogue",
     help="The catalogue itself.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )

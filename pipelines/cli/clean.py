@@ -21,8 +21,9 @@ def clean(
     """Say what may go and how many bytes that frees; with `--yes`, let it go.
 
     The rules stand in HOME/configs/keeping.yaml: earlier revisions of products, what no product names, what
-    interrupted runs left, packages in quarantine, uploads that never ended, inputs of products that are no more. A
-    recipe may have a rule of its own (`keep_superseded_days`). What the catalogue names never goes.
+    interrupted runs left, here and at the second place, packages in quarantine, uploads that never ended, inputs of
+    products that are no more. A recipe may have a rule of its own (`keep_superseded_days`). What the catalogue names
+    never goes.
 
     Example: `qyran clean --home /srv/qyran --yes`
     """

@@ -13,6 +13,7 @@ cube = typer.Typer(
     name="cube",
     help="Time series over squares of 100 km: every scene of a collection as one array, no pixel copied.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="markdown",
 )
 

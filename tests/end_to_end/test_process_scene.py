@@ -192,7 +192,7 @@ def test_the_run_carries_its_tables_and_picture(published: PackageOutcome) -> No
         artifacts = client.read_artifacts(sort=ArtifactSort.CREATED_DESC)
     key = published.items[0].id.lower().replace("_", "-")
     kept = {artifact.key: artifact for artifact in artifacts if artifact.key and key in artifact.key}
-    assert set(kept) == {f"quality-{key}", f"quicklook-{key}", f"item-{key}"}
+    assert set(kept) == {f"{what}-{key}" for what in ("quality", "quicklook", "item", "report", "progress")}
     table = kept[f"quality-{key}"]
     assert "| valid % |" in str(table.data).replace("| band | group ", "")
     assert table.flow_run_id is not None

@@ -19,6 +19,7 @@ from configs.registry import load_registry
 from configs.settings import Home
 from pipelines import verify as verifying
 from pipelines.clean import CleanReport, clean
+from pipelines.mirror import mirror
 from pipelines.verify import verify
 from processing.archive import durable
 from processing.archive.write import published as published_product
@@ -240,6 +241,35 @@ def test_killed_on_the_way_the_next_run_ends_it(made, tmp_path):
         assert not list((home.staging / "trash").glob("*"))
         assert verify(home, deep=True).ok
         assert published_product(home.path, COLLECTION, REVISED) is not None
+
+
+def test_what_was_never_finished_at_the_second_place_goes_after_its_days(home, tmp_path):
+    second = tmp_path / "second"
+    second.mkdir()
+    (home.configs / "archive.yaml").write_text(f"url: {second}\n")
+    assert {sent.outcome for sent in mirror(home)} == {"published"}
+    product = published_product(home.path, COLLECTION, PLAIN)
+    manifest = second / product.archive_href / "manifest.json"
+    manifest.unlink()
+    assert "unfinished" not in by_kind(clean(home, act=True))  # it may be under way
+    whole = {path for path in second.rglob("*") if path.is_file()}
+    age(second, 8)
+
+    (trial,) = by_kind(clean(home, act=False))["unfinished"]
+    assert {path for path in second.rglob("*") if path.is_file()} == whole
+    done = clean(home, act=True, only=frozenset({"unfinished"}))
+    assert [removal.gone for removal in done.removals] == [True]
+    assert whole - {path for path in second.rglob("*") if path.is_file()} == {second / key for key in trial}
+    assert done.freed_bytes == sum(removal.bytes for removal in done.removals) > 1000
+    assert {sent.outcome for sent in mirror(home)} == {"published", "present"}
+
+
+def test_a_second_place_that_does_not_answer_stops_nothing(home, tmp_path):
+    old = plant(home)
+    (home.configs / "archive.yaml").write_text(f"url: {tmp_path / 'gone'}\n")
+    done = clean(home, act=True)
+    assert not any(path.exists() for path in old.values())
+    assert any("second place was not cleared" in note for note in done.notes)
 
 
 def test_rules_that_mean_nothing_are_refused(home):

@@ -64,13 +64,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, di
     assert process.stdout is not None
     try:
         text = ""
-        while not text.rstrip().endswith("}"):
+        while not text.endswith("\n}\n"):
             line = process.stdout.readline()
             if not line:
                 logs = "\n".join(path.read_text()[-800:] for path in (home / "logs").glob("*.log"))
                 pytest.fail(f"it ended: {text}\n{logs}")
             text += line
-        yield home, json.loads(text), process
+        addresses = json.loads(text)
+        assert "error" not in addresses, text
+        yield home, addresses, process
     finally:
         process.send_signal(signal.SIGTERM)
         with process:
@@ -174,6 +176,26 @@ def test_a_port_in_use_is_said(running, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_schedules_make_runs(running):
+    """A server that is up and schedules nothing looks the same from outside."""
+    _, addresses, _ = running
+    with prefect(addresses) as client:
+        deployments = {found["id"]: found["name"] for found in client.post("/deployments/filter", json={}).json()}
+
+        def scheduled() -> set[str]:
+            asked = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+            runs = client.post("/flow_runs/filter", json=asked).json()
+            return {deployments[run["deployment_id"]] for run in runs if run["auto_scheduled"]}
+
+        wait_until(lambda: {"watch-landing", "keep-archive"} <= scheduled(), 120, "schedules made no runs")
+        queues = client.post("/work_pools/qyran/queues/filter", json={}).json()
+    assert {queue["name"]: queue["priority"] for queue in queues} == {
+        "near-real-time": 1,
+        "default": 10,
+        "background": 20,
+    }
+
+
 def test_it_ends_without_a_trace(running):
     """Last: it ends the one that the others used."""
     home, addresses, process = running
@@ -195,7 +217,7 @@ def test_killed_it_takes_its_programs_along(tmp_path):
     wait_until(lambda: programs_of(home) == set(), 60, "its programs outlived it")
 
 
-def test_a_program_that_dies_ends_all_and_is_named(tmp_path):
+def test_a_program_that_dies_is_started_again(tmp_path):
     home = tmp_path / "home"
     process, port, _ = started(home)
 
@@ -205,13 +227,17 @@ def test_a_program_that_dies_ends_all_and_is_named(tmp_path):
         except httpx.TransportError:
             return False
 
+    def servers() -> list[int]:
+        return [pid for pid in programs_of(home) if b"serve_api" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
     with process:
-        wait_until(answers, 120, "the catalogue did not answer")
-        servers = [pid for pid in programs_of(home) if b"serve_api" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        os.kill(servers[0], signal.SIGKILL)
-        output, _ = process.communicate(timeout=90)
-    assert process.returncode == 1
-    fault = json.loads(output)["error"]
-    assert fault["kind"] == "up.ended"
-    assert fault["message"].startswith("api ended")
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("}"):
+            assert process.poll() is None
+        (before,) = servers()
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: answers() and before not in servers(), 120, "the catalogue did not come back")
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(90) == 0
     assert programs_of(home) == set()

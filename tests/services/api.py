@@ -17,7 +17,7 @@ from catalogs.store.protocol import CatalogueStore
 from configs.schema.catalogue import CatalogueConfig
 
 TOKEN = "operators-only-for-tests"
-UNHURRIED = CatalogueConfig(requests_per_second=1e6, burst=1_000_000)
+UNHURRIED = CatalogueConfig(requests_per_second=1e6, burst=1_000_000, policy="open-data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ def api_serving(
         Another catalogue than the one in ``home``.
     """
     store = store or open_store(home / "catalogue")
-    with socket.socket() as listener:
+    # Named TCP: asyncio switches Nagle's delays off only for sockets that say what they are.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         authority = f"127.0.0.1:{listener.getsockname()[1]}"
         app = create_app(Serving(home=home, store=store, authority=authority, config=config, operator_token=TOKEN))

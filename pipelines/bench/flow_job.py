@@ -1,0 +1,57 @@
+"""The work of ``process-scene`` without Prefect, in a process of its own: seconds of each package as JSON on stdout.
+
+``python -m pipelines.bench.flow_job HOME PACKAGE...``: hash, plan, compute, archive, describe, catalogue.
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+from configs.registry import Registry, load_registry
+from configs.settings import Home
+from pipelines.catalogue import catalogue_product
+from pipelines.cluster import compute_in
+from pipelines.outcomes import Stop
+from pipelines.packages import ingest_package, leave_workspace
+from pipelines.planning import keep_what_made, plan_scene
+from pipelines.requests import SceneRequest
+from pipelines.revisions import as_before
+from processing.archive.write import publish_product
+from processing.model.errors import Defect
+
+
+def work(home: Home, registry: Registry, package: Path) -> float:
+    """Process one package; seconds."""
+    began = time.perf_counter()
+    request = SceneRequest(package=str(package), home=str(home.path))
+    ingested = ingest_package(package, home, registry.sensors)
+    try:
+        with compute_in(home):
+            planned = plan_scene(request, ingested, home, registry)
+            if isinstance(planned, Stop):
+                raise Defect(f"{package.name}: {planned.message}", kind="bench.stopped")
+            product = publish_product(home.path, as_before(home, planned.draft), planned.images)
+            keep_what_made(request, home, registry, planned.draft.lineage)
+    finally:
+        leave_workspace(ingested)
+    catalogue_product(product, home, registry)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Process what the command line names; the first one twice as long, for imports, does not count."""
+    home = Home.resolve(Path(sys.argv[1]))
+    registry = load_registry(home.configs)
+    first, *rest = map(Path, sys.argv[2:])
+    work(home, registry, first)
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = [work(home, registry, package) for package in rest]
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    sys.stdout.write(json.dumps({"seconds": seconds, "cpu_s": cpu}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
