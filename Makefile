@@ -17,13 +17,16 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint install lock format clean
+.PHONY: help demo serve test lint install lock format clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
 
 demo: $(READY)  ## a simulated pass near Almaty, from raw delivery to catalogue, measured against the truth
 	$(BIN)/qyran demo --home qyran-demo
+
+serve: $(READY)  ## the same, and then the map in the browser: http://127.0.0.1:8480
+	$(BIN)/qyran demo --home qyran-demo --serve
 
 test: $(READY) $(JUDGE)  ## every test that can run here
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -20,6 +20,7 @@ import dask
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ("tests.faults.account",)
 ROOT = Path(__file__).resolve().parent.parent
 
 # The same examples on every machine and run: a red build can be repeated. No deadline: the machine may be busy.
@@ -122,6 +123,19 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     with seaweed(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """The system's Chromium (a Playwright ``Browser``); :func:`tests.services.chromium.watched` opens pages in it."""
+    from tests.services import chromium as service
+
+    if reason := service.why_not():
+        if "services" in _listed("QYRAN_REQUIRE"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with service.running() as browser:
+        yield browser
 
 
 class NetworkUsed(AssertionError):

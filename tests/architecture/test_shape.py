@@ -20,9 +20,14 @@ LONG_FUNCTIONS: dict[str, str] = {
     "processing/testing/dimap2/product.py:product_document": "one document, written down in its own order",
 }
 MANY_PARAMETERS: dict[str, str] = {
+    "pipelines/cli/backfill.py:backfill": "the command's options are its parameters",
     "pipelines/cli/bench.py:ortho": "the command's options are its parameters",
     "pipelines/cli/adjust.py:adjust": "the command's options are its parameters",
+    "pipelines/cli/customer.py:add": "the command's options are its parameters",
+    "pipelines/cli/customer_terms.py:quota": "the command's options are its parameters",
     "pipelines/cli/export_rpc.py:export_rpc": "the command's options are its parameters",
+    "pipelines/cli/download.py:download": "the command's options are its parameters",
+    "pipelines/cli/order.py:place_command": "the command's options are its parameters",
     "pipelines/cli/ortho.py:ortho": "the command's options are its parameters",
     "pipelines/cli/process.py:process": "the command's options are its parameters",
     "pipelines/cli/reprocess.py:reprocess": "the command's options are its parameters",

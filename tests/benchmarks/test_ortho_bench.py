@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipelines.bench.report import BEGIN, END
+from pipelines.bench.report import markers
 
 SIZE = 1000
 MAX_PX, RMSE_PX = 0.02, 0.003
@@ -23,7 +23,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
     """The command's document, and the folder with its report and a README."""
     folder = tmp_path_factory.mktemp("bench")
     readme = folder / "README.md"
-    readme.write_text(f"before\n\n{BEGIN}\nold figures\n{END}\n\nafter\n", encoding="utf-8")
+    begin, end = markers("ortho")
+    readme.write_text(f"before\n\n{begin}\nold figures\n{end}\n\nafter\n", encoding="utf-8")
     command = [sys.executable, "-c", "from pipelines.cli import main; main()", "bench", "ortho"]
     command += ["--home", str(folder / "home"), "--size", str(SIZE), "--window", "0", "--runs", "1", "--peers"]
     command += ["--report", str(folder / "report"), "--readme", str(readme), "--json", "--debug"]
