@@ -11,6 +11,7 @@
 import ipaddress
 import os
 import socket
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,6 +39,19 @@ os.environ.update(
 )
 for name in ("QYRAN_HOME", "QYRAN_CATALOGUE_URL", "FORCE_COLOR", "PREFECT_API_URL", "PREFECT_PROFILE"):
     os.environ.pop(name, None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prefect reads its settings when it is imported, by whichever test is first: so it is told before any of them.
+
+    A temporary server starts with the first flow that is run in this process.
+    """
+    from pipelines.prefect_env import prepare_prefect, stop_server
+
+    place = tempfile.TemporaryDirectory(prefix="qyran-prefect-", ignore_cleanup_errors=True)
+    config.add_cleanup(place.cleanup)
+    config.add_cleanup(stop_server)
+    prepare_prefect(Path(place.name))
 
 
 def _listed(variable: str) -> set[str]:
@@ -104,14 +118,13 @@ def no_compute() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def prefect() -> Iterator[None]:
     """Prefect as the command line sets it up: flows run in this process, their records go to a temporary server.
 
     One for the whole session: starting the server costs some 20 s.
     """
-    from pipelines.prefect_env import flows_in_this_process, prepare_prefect
+    from pipelines.prefect_env import flows_in_this_process
 
-    prepare_prefect(tmp_path_factory.mktemp("prefect-home"))
     with flows_in_this_process():
         yield
 
