@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,9 +123,11 @@ class House:
         """A client of its Prefect server."""
         user, _, password = (self.home / "prefect" / "auth").read_text().strip().partition(":")
         origin = f"http://127.0.0.1:{self.prefect_port}/api"
+        # A token is of one client: another that asks under the same name makes it void.
+        name = uuid.uuid4().hex
         with httpx.Client(base_url=origin, auth=(user, password), trust_env=False, timeout=60) as client:
-            token = client.get("/csrf-token", params={"client": "test"}).json()["token"]
-            client.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "test"})
+            token = client.get("/csrf-token", params={"client": name}).json()["token"]
+            client.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": name})
             yield client
 
     def begin(self, flow: str, request: Mapping[str, Any], **more: Any) -> str:
