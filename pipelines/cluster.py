@@ -141,8 +141,9 @@ class _Cluster:
         from distributed.comm.core import CommClosedError
 
         client = self._connected()
-        futures = client.get(graph, keys, sync=False, **options)
+        futures: Any = []
         try:
+            futures = client.get(graph, keys, sync=False, **options)
             with _watched(client):
                 return client.gather(futures)
         except KilledWorker as error:
@@ -158,7 +159,7 @@ class _Cluster:
                 f"the connection to the cluster broke: {error}", kind="compute.unreachable", where=self._config.address
             ) from error
         except BaseException:
-            _stop_work(client, graph, futures)
+            _stop_work(client, graph, keys)
             raise
 
     def _connected(self) -> "Client":
@@ -201,14 +202,18 @@ def _tell(client: "Client", done: threading.Event) -> None:
             report_progress(finished, len(states), "pieces on the cluster")
 
 
-def _stop_work(client: "Client", graph: Any, futures: Any) -> None:
+def _stop_work(client: "Client", graph: Any, wanted: Any) -> None:
     """Drop what waits, and wait for what is being made: whoever gave up removes the folder it writes to."""
+    from dask.core import flatten
+    from distributed import Future
+
     with suppress(Exception):
         ours = {str(key) for key in (graph if isinstance(graph, dict) else graph.__dask_graph__())}
-        client.cancel(futures, force=True)
-        deadline = time.monotonic() + _SETTLE_S
-        while time.monotonic() < deadline:
-            running = {str(key) for stacks in client.call_stack().values() for key in stacks}
-            if not running & ours:
-                return
+        # By their names: what interrupted it may have come before their futures were handed out.
+        client.cancel([Future(key, client) for key in flatten([wanted])], force=True)
+        deadline, still = time.monotonic() + _SETTLE_S, 0
+        # Workers hear of it by another way than they are asked by: one that looks idle may have begun the next.
+        while still < 2 and time.monotonic() < deadline:
             time.sleep(0.2)
+            running = {str(key) for stacks in client.call_stack().values() for key in stacks}
+            still = 0 if running & ours else still + 1
