@@ -124,7 +124,8 @@ def _start(tree: ProcessTree, home: Home, port: int, prefect_port: int, say: Say
     python = sys.executable
     say("starting Prefect and the catalogue")
     server = tree.start(
-        _SERVER, [python, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(prefect_port)]
+        _SERVER,
+        [python, "-m", "pipelines.serve_prefect", "server", "start", "--host", HOST, "--port", str(prefect_port)],
     )
     api = tree.start("api", [python, "-m", "pipelines.serve_api", str(home.path), str(port)])
     _wait(tree, api, port, "/healthz")

@@ -39,7 +39,17 @@ def prefect_server(home: Path) -> Iterator[dict[str, str]]:
         "PREFECT_UI_ENABLED": "false",
         "NO_PROXY": "127.0.0.1",
     }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.serve_prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     with _program(command, environment, home / "server.log") as process:
         _wait_until_ready(process, environment["PREFECT_API_URL"], home / "server.log")
         yield environment
