@@ -1,9 +1,9 @@
 """Prefect's server on its embedded database: ``python -m pipelines.serve_prefect`` is ``prefect`` that never upgrades.
 
-Prefect 3.8 begins most transactions as readers and upgrades them at their first write. SQLite refuses that at once, with
-"database is locked" and whatever the timeout, where another connection has written in between: a run's change of state
-is then aborted, and the run hangs. Begun as a writer, a transaction waits its turn instead. Prefect 3.9 does so itself;
-it asks for a newer certifi than some indexes have.
+Prefect 3.8 begins most transactions as readers and upgrades them at their first write. SQLite refuses that at once,
+with "database is locked" and whatever the timeout, where another connection has written in between: a run's change of
+state is then aborted, and the run hangs. Begun as a writer, a transaction waits its turn instead. Prefect 3.9 does so
+itself; it asks for a newer certifi than some indexes have.
 """
 
 import sys
