@@ -11,6 +11,7 @@ from catalogs.customers.register import UnknownCustomer
 from catalogs.customers.store import CustomerStore, open_customers
 from catalogs.delivery.erasure import erase_orders, orders_of
 from catalogs.delivery.link_keys import LinkKeys
+from catalogs.delivery.subscriptions_erasure import erase_subscriptions, subscriptions_of
 from catalogs.policy.audit import AuditLog
 from configs.settings import Home
 from configs.sign_in import load_sign_in_config
@@ -100,7 +101,9 @@ class Desk:
             if entry.document["actor"] == pseudonym or _is_about(entry.document, str(pseudonym))
         ]
         orders = [order.model_dump(mode="json") for order in orders_of(self.home.path, str(known["customer"]["id"]))]
-        return {**as_json(known), "orders": orders, "audit": {"pseudonym": pseudonym, "rows": rows}}
+        subscribed = subscriptions_of(self.home.path, str(known["customer"]["id"]))
+        told = {"orders": orders, "subscriptions": subscribed}
+        return {**as_json(known), **told, "audit": {"pseudonym": pseudonym, "rows": rows}}
 
     def erase(self, name: str) -> Account:
         """Forget who a customer was."""
@@ -109,6 +112,7 @@ class Desk:
         # On record first: afterwards nobody could say whose erasure it was, and a row without a name is no secret.
         self.record("customer.erased", found.id, {})
         erase_orders(self.home.path, found.id)
+        erase_subscriptions(self.home.path, found.id)
         gone = self.customers.erase(found.id)
         self._audit.erase(found.id)
         return gone

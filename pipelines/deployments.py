@@ -26,6 +26,7 @@ from pipelines.prefect_env import WORK_POOL
 from pipelines.process import process_scene
 from pipelines.products import derive_product
 from pipelines.reprocess import reprocess
+from pipelines.subscriptions import serve_subscriptions
 from pipelines.watch import watch_landing
 
 TAGS = ("qyran",)
@@ -41,6 +42,7 @@ TAGS_OF: Mapping[str, tuple[str, ...]] = {
     "day-report": ("reports", "scheduled"),
     "process-pass": ("passes",),
     "deliver-order": ("orders",),
+    "serve-subscriptions": ("orders", "scheduled"),
 }
 """By which an operator finds a flow."""
 
@@ -50,6 +52,7 @@ FLOWS: tuple[Flow[Any, Any], ...] = (
     decide_held,
     derive_product,
     deliver_order,
+    serve_subscriptions,
     reprocess,
     keep_archive,
     plan_passes,
@@ -61,6 +64,10 @@ SCHEDULES: Mapping[str, tuple[Schedule, ...]] = {
     "keep-archive": (Cron("30 2 * * *", timezone="Asia/Almaty", slug="nightly", parameters={"request": {}}),),
     "watch-landing": (Cron("* * * * *", timezone="Asia/Almaty", slug="every-minute", parameters={"request": {}}),),
     "deliver-order": (Cron("*/2 * * * *", timezone="Asia/Almaty", slug="what-is-due", parameters={"request": {}}),),
+    # Between the runs that deliver: what one orders the next one makes.
+    "serve-subscriptions": (
+        Cron("1-59/2 * * * *", timezone="Asia/Almaty", slug="what-is-new", parameters={"request": {}}),
+    ),
     "plan-passes": (Cron("7 * * * *", timezone="Asia/Almaty", slug="hourly", parameters={"request": {}}),),
     "day-report": (Cron("52 * * * *", timezone="Asia/Almaty", slug="hourly", parameters={"request": {}}),),
 }
@@ -75,7 +82,7 @@ FIRST_OR_LAST: Mapping[str, str] = {
 }
 """Queues of flows that do not wait in the ordinary one."""
 
-ALONE = ("watch-landing", "keep-archive", "plan-passes", "day-report")
+ALONE = ("watch-landing", "keep-archive", "plan-passes", "day-report", "serve-subscriptions")
 """Flows of which one run at a time is enough: another is cancelled when it would begin."""
 
 

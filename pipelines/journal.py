@@ -30,6 +30,7 @@ EVENTS: Mapping[str, str] = {
     "scene.failed": "A run ended by a fault of ours or of the machine.",
     "scene.updated": "A catalogued item has a new version: made again with later data, settings or software.",
     "order.delivered": "An order's package is ready for its customer.",
+    "subscriptions.served": "Items were ordered for subscribers, new versions announced, or notices given up.",
     "pass.planned": "A pass has a run that will wait for its deliveries.",
     "pass.moved": "Newer elements moved a planned pass; its run was moved with it.",
     "pass.cancelled": "Newer elements know a planned pass no more; its run was cancelled.",

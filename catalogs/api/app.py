@@ -33,6 +33,7 @@ from catalogs.api import (
     order_downloads,
     orders,
     sign_in,
+    subscriptions,
     tiles,
     transactions,
 )
@@ -108,6 +109,7 @@ def create_app(serving: Serving, routers: tuple[APIRouter, ...] = ()) -> FastAPI
         operations.router,
         documentation.router,
         orders.router,
+        subscriptions.router,
         order_downloads.router,  # before the downloads of items: "orders" is no collection
         downloads.router,
         tiles.router,

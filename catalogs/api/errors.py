@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _UNPROCESSABLE = (
     "search.filter", "search.geometry", "search.text", "search.too_broad", "search.too_large", "stac.", "tiles.",
-    "order.",
+    "order.", "subscription.",
 )  # fmt: skip
 """Kinds of requests that can be read, and are refused for what they ask; the others cannot be read."""
 

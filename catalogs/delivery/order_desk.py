@@ -12,16 +12,7 @@ from catalogs import open_store
 from catalogs.customers.register import UnknownCustomer
 from catalogs.customers.store import CustomerStore, open_customers
 from catalogs.customers.usage import Measure
-from catalogs.delivery.order import (
-    OPEN,
-    Approval,
-    Event,
-    Order,
-    OrderRequest,
-    OrderState,
-    Price,
-    Quote,
-)
+from catalogs.delivery.order import OPEN, Approval, Event, Order, OrderRequest, OrderState, Price, Quote
 from catalogs.delivery.order_area import clip_geometry, ordered_ground
 from catalogs.delivery.order_store import OrderStore, new_order_id, now_utc, open_orders
 from catalogs.delivery.quote import Asking, decided, quote_order
@@ -141,7 +132,9 @@ def submit(
     accepted = _licences(asking, quote, request)
     order = _new_order(asking, request, quote, accepted, actor, subscription)
     if party.id != HOUSE.id:
-        desk.customers.take(party.id, {Measure.KM2: float(quote.km2)}, key=order.id, now=asking.now)
+        # Under the key it was submitted with: one that was killed here, and is submitted again, counts once.
+        key = order.id if request.submission_key is None else f"order:{request.submission_key}"
+        desk.customers.take(party.id, {Measure.KM2: float(quote.km2)}, key=key, now=asking.now)
         for licence in accepted:
             desk.customers.accept_licence(party.id, licence, asking.policy.name, actor)
     note(desk, order, "order.submit", actor)
