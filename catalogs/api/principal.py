@@ -4,7 +4,7 @@ import hmac
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from starlette.requests import HTTPConnection, Request
@@ -180,7 +180,7 @@ def _within(entitlement: Entitlement, collections: frozenset[str] | None) -> Ent
     if collections is None:
         return entitlement
     both = collections if entitlement.collections is None else collections & entitlement.collections
-    return Entitlement(collections=both, condition=entitlement.condition)
+    return replace(entitlement, collections=both)
 
 
 def principal_of(request: Request) -> Principal:

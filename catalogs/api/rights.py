@@ -115,7 +115,18 @@ class Rights:
 
     def shows(self, item: Item) -> bool:
         """Whether the asker may know of an item."""
-        return Scope.READ in self.scopes and self.decision(item, Action.DISCOVER).gives
+        if Scope.READ not in self.scopes:
+            return False
+        seen = self.decision(item, Action.DISCOVER)
+        if not seen.gives or not seen.masks:
+            return seen.gives
+        left = self._left(item, seen)
+        return left is None or not left.is_empty
+
+    def _left(self, item: Item, seen: Decision) -> BaseGeometry | None:
+        """What is left of an item's outline; None where it has none."""
+        outline, mask = product_facts(item).footprint, self.reduced(item, seen).mask
+        return outline if outline is None or mask is None else shapely.difference(outline, mask)
 
     def given(self, item: Item | None, action: Action) -> Decision:
         """Policy's answer, if it gives anything, and the asker may know of the item at all.
@@ -185,7 +196,7 @@ class Rights:
         if not self.decision(item, Action.TILE).gives:
             found["links"] = [link for link in found["links"] if link["rel"] not in ("tilejson", "wmts")]
         seen = self.decision(item, Action.DISCOVER)
-        return _without(found, item, self.reduced(item, seen)) if seen.masks else found
+        return _without(found, self._left(item, seen)) if seen.masks else found
 
 
 def actions_of(asset: Mapping[str, Any], key: str) -> tuple[Action, ...]:
@@ -200,18 +211,16 @@ def actions_of(asset: Mapping[str, Any], key: str) -> tuple[Action, ...]:
     return (Action.DOWNLOAD,)
 
 
-def _without(published: Item, item: Item, reduced: Reduced) -> Item:
+def _without(published: Item, left: BaseGeometry | None) -> Item:
     """An item without what lies under a mask: its outline, and figures that were made with it."""
     found = copy.deepcopy(dict(published))
     for asset in found["assets"].values():
         asset.pop("statistics", None)
-    outline = product_facts(item).footprint
-    if outline is not None and reduced.mask is not None:
-        left = shapely.difference(outline, reduced.mask)
-        if left.is_empty:
-            raise NotFound("there is no such item")
+    if left is not None:
         found["geometry"] = mapping(left)
-        found["bbox"] = list(left.bounds) if item["bbox"][0] <= item["bbox"][-2] else item["bbox"]
+        found["bbox"] = (
+            list(left.bounds) if found["bbox"][0] <= found["bbox"][len(found["bbox"]) // 2] else found["bbox"]
+        )
         for name in ("proj:bbox", "proj:centroid", "proj:shape", "proj:transform"):
             found["properties"].pop(name, None)
     return found

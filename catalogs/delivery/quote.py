@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from catalogs.delivery.order import LeftOut, OrderedItem, OrderRequest, Price, Quote, Ruling
 from catalogs.delivery.order_area import clip_geometry, ordered_ground, require_crs, square_km
 from catalogs.delivery.prices import price_of
-from catalogs.entitlement import Entitlement
+from catalogs.entitlement import EVERYTHING, Entitlement
 from catalogs.policy.decide import decide, on_terms
 from catalogs.policy.rules import Policy
 from catalogs.policy.terms import Action, Decision, Effect, Party, ProductFacts, Purpose, product_facts
@@ -165,7 +165,9 @@ def _visible(asking: Asking, reference: str) -> Item | None:
     if len(found) != 1:
         return None
     hidden = decide(product_facts(found[0]), Action.DISCOVER, asking.party, asking.now, asking.policy)
-    return None if hidden.effect is Effect.DENY else found[0]
+    # The house itself may order what is not given to anybody yet.
+    shown = hidden.effect is not Effect.DENY if asking.entitlement is EVERYTHING else hidden.gives
+    return found[0] if shown else None
 
 
 def _unknown(reference: str) -> BadInput:

@@ -119,7 +119,7 @@ def _over(rule: Rule, product: ProductFacts, question: Question) -> bool:
 def _given(product: ProductFacts, matched: _Matched, question: Question, answer: Decision) -> Decision:
     """What is given, without regard to holds and delays."""
     policy = question.policy
-    best = min(matched.grants, key=_least_taken)
+    best = min(matched.grants, key=least_taken)
     limiting = [best, *matched.of(Effect.DEGRADE)]
     floor = max(rule.to.gsd_m or 0.0 for rule in limiting)
     coarser = floor > 0 and (product.gsd_m is None or product.gsd_m < floor)
@@ -154,7 +154,8 @@ def _given(product: ProductFacts, matched: _Matched, question: Question, answer:
     )
 
 
-def _least_taken(rule: Rule) -> tuple[float, int, int, str]:
+def least_taken(rule: Rule) -> tuple[float, int, int, str]:
+    """The order of rules that give: of those that hold, the first is taken."""
     return rule.to.gsd_m or 0.0, len(rule.to.mask) + len(rule.to.drop_bands), len(rule.obligations), rule.id
 
 

@@ -1,25 +1,28 @@
 """What somebody may know of, as one CQL2 condition that a store can apply to all its items at once.
 
-The condition lets through whatever :func:`~catalogs.policy.decide.decide` gives for ``discover``, and nothing else as
-far as an item's properties are what they say: unknown is unknown in both, because Kleene's logic is that of SQL. Where
-facts contradict each other (an asset finer than its item), ``decide`` gives less than the condition lets through; so
-whoever shows an item asks it again.
+The condition lets through what :func:`~catalogs.policy.decide.decide` gives for ``discover``, and nothing else: unknown
+is unknown in both, because Kleene's logic is that of SQL, and stores know of which properties policy believes nothing.
+So counts and extents tell no more than items do. Whoever shows an item asks ``decide`` all the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any as Json
 
+import shapely
 from shapely.geometry.base import BaseGeometry
 
-from catalogs.entitlement import NOTHING, Entitlement
+from catalogs.entitlement import NOTHING, Entitlement, Hidden
 from catalogs.policy.areas import Area
-from catalogs.policy.attributes import Scalar
+from catalogs.policy.attributes import Attribute, Scalar
+from catalogs.policy.decide import least_taken
 from catalogs.policy.evaluate import Question, class_of, moment_of, of_party
 from catalogs.policy.grammar import All, Any, Compare, Constant, Listed, Missing, Node, Not, Placed, Stale
 from catalogs.policy.rules import Directive, Policy, Rule
 from catalogs.policy.terms import CE90, GSD, Action, Effect, Party
+
+_EVERYWHERE = shapely.box(-180, -90, 180, 90)
 
 type Cql = dict[str, Json] | bool
 """CQL2 JSON; of the constants, false also stands for what is unknown."""
@@ -37,9 +40,46 @@ def entitlement_of(policy: Policy, party: Party, now: datetime) -> Entitlement:
         *(_not_taken(rule, grants, question) for rule in limits),
         *(_not_directed(one, question) for one in policy.directives),
     ])  # fmt: skip
-    if isinstance(condition, bool):
-        return Entitlement() if condition else NOTHING
-    return Entitlement(condition=condition)
+    if condition is False:
+        return NOTHING
+    return Entitlement(
+        condition=None if isinstance(condition, bool) else condition, hidden=tuple(_hidden(policy, grants, question))
+    )
+
+
+def _hidden(policy: Policy, grants: Sequence[Rule], question: Question) -> Iterator[Hidden]:
+    """Ground that rules mask, with the items of which they do: as ``decide`` says it for ``discover``."""
+    for rule in policy.rules:
+        if rule.effect is Effect.DEGRADE:
+            unless = _not_taken(rule, grants, question)
+            for name in rule.to.mask:
+                yield from _masked(policy.areas[name], policy, True, unless)
+    earlier: list[Cql] = []
+    for grant in sorted(grants, key=least_taken):
+        held = _cql(grant.condition, question)
+        for name in grant.to.mask:
+            yield from _masked(policy.areas[name], policy, held, _any(earlier))
+        earlier.append(held)
+
+
+def _masked(area: Area, policy: Policy, where: Cql, unless: Cql) -> Iterator[Hidden]:
+    """An area, as wide as it is for each item."""
+    if where is False or unless is True:
+        return
+    ce90: dict[str, Json] = {"op": "isNull", "args": [{"property": CE90}]}
+    wide: list[tuple[Cql, BaseGeometry]] = []
+    narrower = -1.0
+    for reach, shape in area.levels:
+        wide.append((_all([_operation("<=", CE90, reach), _operation(">", CE90, narrower)]), shape))
+        narrower = reach
+    assumed = area.shape(policy.assumed_ce90_m)
+    wide.append((ce90, _EVERYWHERE if assumed is None else assumed))
+    # No shape is wide enough, or what is stated is no accuracy: all of it is masked.
+    doubted = _all([_negated(ce90), {"op": "isNull", "args": [{"fact": CE90, "is": "number"}]}])
+    wide.append((_any([_operation(">", CE90, narrower), doubted]), _EVERYWHERE))
+    for accuracy, shape in wide:
+        if not shape.is_empty:
+            yield Hidden(shape, _all([where, accuracy]), unless)
 
 
 def _not_taken(rule: Rule, grants: Sequence[Rule], question: Question) -> Cql:
@@ -79,20 +119,26 @@ def _cql(node: Node, question: Question, *, negated: bool = False) -> Cql:
         case Placed(relation, area):
             return _placed(relation, question.policy.areas[area], question.policy, negated=negated)
         case Missing(attribute):
-            # It takes only: so what a store would have to know besides (is the value sound?) may be left out.
-            return _known_at_all(attribute.property or "") if negated else False
+            # It takes only: a rule that gives by it is refused when a policy is read.
+            return _known_at_all(attribute) if negated else False
         case Compare(attribute, op, value):
-            found = (
-                _time(op, question, value) if attribute.kind == "age" else _comparison(attribute.property, op, value)
-            )
+            found = _time(op, question, value) if attribute.kind == "age" else _comparison(attribute, op, value)
             return _negated(found) if negated else found
 
 
-def _comparison(name: str | None, op: str, value: Scalar) -> Cql:
+def _comparison(attribute: Attribute, op: str, value: Scalar) -> Cql:
     if op == "startswith":
         pattern = "".join(f"\\{sign}" if sign in "\\%_" else sign for sign in str(value)) + "%"
-        return _operation("like", name or "", pattern)
-    return _operation(op, name or "", value)
+        return {"op": "like", "args": [_read(attribute), pattern]}
+    return {"op": op, "args": [_read(attribute), value]}
+
+
+def _read(attribute: Attribute) -> dict[str, Json]:
+    """What a store finds of an attribute: as a fact where its value may be something that policy does not believe."""
+    name = attribute.property or ""
+    if name in ("id", "collection", "datetime"):
+        return {"property": name}
+    return {"fact": name, "is": "number" if attribute.kind == "number" else "text"}
 
 
 def _party_truth(node: Node, question: Question, negated: bool) -> bool:
@@ -100,8 +146,8 @@ def _party_truth(node: Node, question: Question, negated: bool) -> bool:
     return truth is (not negated)
 
 
-def _known_at_all(name: str) -> Cql:
-    return {"op": "not", "args": [{"op": "isNull", "args": [{"property": name}]}]}
+def _known_at_all(attribute: Attribute) -> Cql:
+    return {"op": "not", "args": [{"op": "isNull", "args": [_read(attribute)]}]}
 
 
 def _time(op: str, question: Question, hours: Scalar) -> Cql:
@@ -152,7 +198,8 @@ def _spatial(relation: str, shape: BaseGeometry, negated: bool) -> Cql:
 
 
 def _operation(op: str, name: str, value: Json) -> dict[str, Json]:
-    return {"op": op, "args": [{"property": name}, value]}
+    """A comparison of a fact."""
+    return {"op": op, "args": [{"fact": name, "is": "number"}, value]}
 
 
 def _negated(node: Cql) -> Cql:

@@ -194,23 +194,40 @@ def product_facts(item: Mapping[str, Any]) -> ProductFacts:
     been wrong either way.
     """
     properties = item.get("properties") or {}
+    known = _known(item)
+    return ProductFacts(
+        collection=str(item.get("collection")),
+        id=str(item.get("id")),
+        gsd_m=known[GSD],
+        acquired=_moment(properties.get("end_datetime") or properties.get("datetime")),
+        spectral=known[SPECTRAL],
+        bands=known[BANDS],
+        ce90_m=known[CE90],
+        footprint=_footprint(item.get("geometry")),
+        properties=MappingProxyType(dict(properties)),
+    )
+
+
+def doubts(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """Properties of an item that state what policy takes as unknown: a store must do so, too."""
+    properties, known = item.get("properties") or {}, _known(item)
+    return tuple(name for name, value in known.items() if value is None and properties.get(name) is not None)
+
+
+def _known(item: Mapping[str, Any]) -> dict[str, Any]:
+    """What properties say, if it is sound; None else."""
+    properties = item.get("properties") or {}
     gsd = _positive(properties.get(GSD))
     finest = [_positive(asset.get("gsd")) for asset in (item.get("assets") or {}).values() if "gsd" in asset]
     if gsd is not None and any(other is None or other < gsd for other in finest):
         gsd = None
-    kind = properties.get(SPECTRAL)
-    count = properties.get(BANDS)
-    return ProductFacts(
-        collection=str(item.get("collection")),
-        id=str(item.get("id")),
-        gsd_m=gsd,
-        acquired=_moment(properties.get("end_datetime") or properties.get("datetime")),
-        spectral=Spectral(kind) if kind in list(Spectral) else None,
-        bands=count if isinstance(count, int) and not isinstance(count, bool) else None,
-        ce90_m=_positive(properties.get(CE90), zero=True),
-        footprint=_footprint(item.get("geometry")),
-        properties=MappingProxyType(dict(properties)),
-    )
+    kind, count = properties.get(SPECTRAL), properties.get(BANDS)
+    return {
+        GSD: gsd,
+        CE90: _positive(properties.get(CE90), zero=True),
+        SPECTRAL: Spectral(kind) if kind in list(Spectral) else None,
+        BANDS: count if isinstance(count, int) and not isinstance(count, bool) else None,
+    }
 
 
 def _positive(value: object, *, zero: bool = False) -> float | None:

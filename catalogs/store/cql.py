@@ -60,6 +60,22 @@ def bad_filter(message: str, *, where: str | None = None) -> BadInput:
     return BadInput(message, kind="search.filter", where=where, remedy=remedy)
 
 
+def with_outline(node: Node, outline: object) -> Node:
+    """The same condition on another outline than the item's own."""
+    if not (isinstance(node, Mapping) and "op" in node):
+        return node
+    spatial, arguments = str(node["op"]).lower().startswith("s_"), node.get("args", [])
+    return {
+        **node,
+        "args": [
+            outline
+            if spatial and isinstance(part, Mapping) and part.get("property") == "geometry"
+            else with_outline(part, outline)
+            for part in arguments
+        ],
+    }
+
+
 def filter_area(node: Node) -> BaseGeometry | None:
     """A geometry whose box every item that satisfies the filter touches, where the filter names one."""
     for part in _conjuncts(node):

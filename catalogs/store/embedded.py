@@ -13,10 +13,12 @@ import orjson
 from catalogs.entitlement import EVERYTHING, Entitlement
 from catalogs.store import database, extents, refusals, writing
 from catalogs.store.aggregate import aggregated
-from catalogs.store.filters import Sql, compile_filter
+from catalogs.store.filters import Sql
+from catalogs.store.outlines import bounds, let_through
 from catalogs.store.pages import QUERY_S, find_page
 from catalogs.store.plan import all_of, make_plan, sort_keys
 from catalogs.store.protocol import (
+    ANYWHERE,
     Aggregation,
     Collection,
     Item,
@@ -106,8 +108,8 @@ class EmbeddedStore:
         if not entitlement.permits_collection(collection):
             return None
         question = Sql(_ITEM, (collection, item_id))
-        if entitlement.condition is not None:
-            question = Sql.join("{} AND ({})", question, compile_filter(dict(entitlement.condition)))
+        limits = let_through(entitlement)
+        question = Sql.join("{}" + " AND ({})" * len(limits), question, *limits)
         found = self._connection.execute(question.text, question.values).fetchone()
         return None if found is None else to_item(*found)
 
@@ -208,17 +210,18 @@ class EmbeddedStore:
     def _with_extent(self, collection: Collection, entitlement: Entitlement) -> Collection:
         """What the items cover that may be seen, in the place of what the collection was put with."""
         connection, name = self._connection, str(collection["id"])
-        if entitlement.condition is None:
+        if entitlement.unlimited:
             _, reach = extents.extent_of(connection, name)
         else:
             question = Sql.join(
-                "SELECT min(starts), max(stops), min(west), min(south), max(east), max(north) FROM items AS i WHERE {}",
-                all_of([Sql("i.collection = ?", (name,)), compile_filter(dict(entitlement.condition))]),
-            )
+                "SELECT min(starts), max(stops), min({}), min({}), max({}), max({}) FROM items AS i WHERE {}",
+                *bounds(entitlement), all_of([Sql("i.collection = ?", (name,)), *let_through(entitlement)]),
+            )  # fmt: skip
             reach = connection.execute(question.text, question.values).fetchone()
         first, last, west, south, east, north = reach
         if first is None or last is None:
-            return collection
+            # What a collection was put with may tell of items.
+            return collection if entitlement.unlimited else collection | {"extent": ANYWHERE}
         spatial = {"bbox": [[west, south, east, north]]} if west is not None else collection["extent"]["spatial"]
         temporal = {"interval": [[rfc3339(first), rfc3339(last)]]}
         return collection | {"extent": {"spatial": spatial, "temporal": temporal}}

@@ -60,6 +60,17 @@ def field(name: str) -> Sql:
     return Sql("json_extract(i.properties, ?)", (f'$."{plain}"',))
 
 
+def _fact(node: Mapping[str, Any]) -> Sql:
+    """A property as policy reads it: unknown where it is of another kind, or in doubt."""
+    name, path = str(node["fact"]), f'$."{node["fact"]}"'
+    kinds = "'integer', 'real'" if node["is"] == "number" else "'text'"
+    return Sql(
+        f"CASE WHEN json_type(i.properties, ?) IN ({kinds}) AND i.key NOT IN"  # noqa: S608 - one of two
+        " (SELECT key FROM doubts WHERE fact = ?) THEN json_extract(i.properties, ?) END",
+        (path, name, path),
+    )
+
+
 def _condition(node: Node) -> Sql:
     if isinstance(node, bool):
         return Sql("1" if node else "0")
@@ -106,7 +117,7 @@ def _comparison(op: str, arguments: Sequence[Node]) -> Sql:
 
 def _compare(left: Sql, op: str, right: Sql) -> Sql:
     """Unknown where one side is text and the other is not. A property is read out of its JSON once."""
-    if right.text == "?" and left.text.startswith("json_extract"):
+    if right.text == "?" and left.text.startswith(("json_extract", "CASE WHEN json_type")):
         is_text = "=" if isinstance(right.values[0], str) else "<>"
         inner = Sql.join("(SELECT {} AS v LIMIT 1)", left)
         chosen = f"CASE WHEN typeof(v) {is_text} 'text' THEN v {op} {{}} END"
@@ -149,6 +160,8 @@ def _spatial(op: str, arguments: Sequence[Node]) -> Sql:
 
 
 def _shape(node: Node) -> Sql:
+    if isinstance(node, Sql):
+        return node
     if isinstance(node, BaseGeometry):
         return Sql("?", (shapely.to_wkb(node),))
     if isinstance(node, Mapping) and node.get("property") == "geometry":
@@ -273,6 +286,8 @@ def _value(node: Node) -> Sql:
         return Sql("?", (int(node) if isinstance(node, bool) else node,))
     if isinstance(node, Mapping) and "property" in node:
         return field(str(node["property"]))
+    if isinstance(node, Mapping) and "fact" in node:
+        return _fact(node)
     if isinstance(node, Mapping) and "op" in node:
         op, arguments = str(node["op"]).lower(), node.get("args", [])
         if op in ("casei", "accenti"):

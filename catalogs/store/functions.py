@@ -19,6 +19,9 @@ def register(connection: sqlite3.Connection) -> None:
     """Make the functions known to one connection."""
     functions: dict[str, tuple[int, Callable[..., Any]]] = {
         "related": (3, _related),
+        "outside": (-1, _outside),
+        "is_something": (1, lambda shape: shape is None or not shapely.is_empty(shapely.from_wkb(shape))),
+        "bound": (2, _bound),
         "text_like": (2, _like),
         "moment": (1, _moment),
         "casei": (1, _casei),
@@ -49,6 +52,23 @@ def _related(relation: str, left: bytes | None, right: bytes | None) -> bool | N
         return None
     predicate = getattr(shapely, _MIRRORED.get(relation, relation))
     return bool(predicate(_prepared(right), shapely.from_wkb(left)))
+
+
+def _outside(shape: bytes | None, *hidden: bytes | None) -> bytes | None:
+    """What of a shape lies outside others; all of it where there are none."""
+    taken = [_prepared(other) for other in hidden if other is not None]
+    if shape is None or not taken:
+        return shape
+    found = shapely.from_wkb(shape)
+    for other in taken:
+        found = shapely.difference(found, other)
+    wkb: bytes = shapely.to_wkb(found)
+    return wkb
+
+
+def _bound(shape: bytes | None, place: int) -> float | None:
+    found = None if shape is None else shapely.from_wkb(shape)
+    return None if found is None or found.is_empty else float(found.bounds[place])
 
 
 @lru_cache(maxsize=128)

@@ -18,10 +18,10 @@ from catalogs.entitlement import EVERYTHING, Entitlement
 from catalogs.store import pgstac_search, pgstac_writing, refusals
 from catalogs.store.filters import Sql
 from catalogs.store.pgstac_aggregate import aggregated
-from catalogs.store.pgstac_filters import compile_filter
+from catalogs.store.pgstac_outlines import let_through, outline
 from catalogs.store.pgstac_pool import Database, savepoint
 from catalogs.store.pgstac_search import all_of
-from catalogs.store.protocol import Aggregation, Collection, Item, ItemPage, SearchRequest
+from catalogs.store.protocol import ANYWHERE, Aggregation, Collection, Item, ItemPage, SearchRequest
 from catalogs.store.request import read_token, write_token
 
 _BATCH = 2_000
@@ -109,8 +109,8 @@ class PgstacStore:
         if not entitlement.permits_collection(collection):
             return None
         question = Sql(_ITEM, (collection, item_id))
-        if entitlement.condition is not None:
-            question = Sql.join("{} AND ({})", question, compile_filter(dict(entitlement.condition)))
+        limits = let_through(entitlement)
+        question = Sql.join("{}" + " AND ({})" * len(limits), question, *limits)
         with self._database.transaction(seconds=_READ_S) as connection:
             found = connection.execute(question.text.encode(), question.values).fetchone()
         return None if found is None else pgstac_writing.to_item(collection, item_id, found[0])
@@ -229,8 +229,10 @@ class PgstacStore:
             found = []
             for name, document, *reach in rows:
                 if entitlement.permits_collection(name):
-                    seen = reach if entitlement.condition is None else _measured(connection, name, entitlement)
-                    found.append(_with_extent(document, seen))
+                    seen = reach if entitlement.unlimited else _measured(connection, name, entitlement)
+                    # What a collection was put with may tell of items.
+                    plain = document if entitlement.unlimited else document | {"extent": ANYWHERE}
+                    found.append(_with_extent(plain, seen))
         return tuple(found)
 
 
@@ -245,10 +247,12 @@ def _counted(connection: Connection[Any], condition: Sql) -> int | None:
 
 def _measured(connection: Connection[Any], name: str, entitlement: Entitlement) -> list[Any]:
     """What the items cover that may be seen."""
-    within = Sql("i.collection = %s", (name,))
-    condition = all_of([within, compile_filter(dict(entitlement.condition or {}))])
-    query = pgstac_writing.MEASURED.removesuffix("i.collection = %s") + condition.text
-    row = connection.execute(query.encode(), condition.values).fetchone()
+    condition = all_of([Sql("i.collection = %s", (name,)), *let_through(entitlement)])
+    # What is left of outlines is found once for each item.
+    seen = Sql.join("(SELECT i.datetime, i.end_datetime, {} AS geometry FROM pgstac.items AS i WHERE {}) AS i",
+                    outline(entitlement), condition)  # fmt: skip
+    query = pgstac_writing.MEASURED.replace("pgstac.items AS i", seen.text).removesuffix(" WHERE i.collection = %s")
+    row = connection.execute(query.encode(), seen.values).fetchone()
     return [] if row is None else list(row[1:])
 
 

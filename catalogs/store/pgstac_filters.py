@@ -87,6 +87,16 @@ def field(name: str) -> Value:
     )
 
 
+def _fact(node: Mapping[str, Any]) -> Value:
+    """A property as policy reads it: unknown where it is of another kind, or in doubt."""
+    name = str(node["fact"])
+    document, kind = _property(name), "number" if node["is"] == "number" else "string"
+    sound = Sql(f"jsonb_typeof({document.text}) = '{kind}' AND NOT coalesce(i.private->'doubts' ? %s, FALSE)", (name,))
+    if node["is"] == "number":
+        return Value(number=Sql.join("CASE WHEN {} THEN qyran.number({}) END", sound, document))
+    return Value(text=Sql.join(f"(CASE WHEN {{}} THEN qyran.word({{}}) END {_COLLATION})", sound, document))
+
+
 def place_of(shape: shapely.Geometry) -> Sql:
     """A geometry, lon, lat, as an SQL value."""
     return Sql("ST_GeomFromWKB(%s, 4326)", (shapely.to_wkb(shape),))
@@ -130,6 +140,8 @@ def _spatial(op: str, arguments: Sequence[Node]) -> Sql:
 
 
 def _shape(node: Node) -> Sql:
+    if isinstance(node, Sql):
+        return node
     if isinstance(node, Mapping) and node.get("property") == "geometry":
         # An item without a place has an empty one here, and nothing is known of it.
         return Sql("CASE WHEN NOT ST_IsEmpty(i.geometry) THEN i.geometry END")
@@ -202,6 +214,8 @@ def _value(node: Node) -> Value:
         return Value()
     if isinstance(node, Mapping) and "property" in node:
         return field(str(node["property"]))
+    if isinstance(node, Mapping) and "fact" in node:
+        return _fact(node)
     if isinstance(node, Mapping) and "op" in node:
         return _computed(str(node["op"]).lower(), node.get("args", []))
     raise bad_filter(f"not a value: {json.dumps(node)[:120]}")

@@ -1,5 +1,6 @@
 """What Qyran lays over a pgstac database: one correction, functions, indexes, and what pgstac has no room for."""
 
+import json
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -8,10 +9,11 @@ from typing import Any
 
 from psycopg import Connection
 
+from catalogs.policy.terms import doubts
 from catalogs.store.words import item_words
 from processing.model.errors import Defect
 
-VERSION = 2
+VERSION = 3
 PGSTAC = "0.10.0"
 _LOCK = 7_141_923
 """Number of the advisory lock under which a database is prepared."""
@@ -153,8 +155,10 @@ def prepare(connection: Connection[Any], url: str) -> None:
             with connection.transaction():
                 if there is None:
                     _install(connection)
-                elif there == 1:
-                    _say_anew(connection)
+                elif there < VERSION:
+                    if there == 1:
+                        _say_anew(connection)
+                    _doubt_anew(connection)
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
     found = version(connection)
@@ -207,6 +211,20 @@ def _say_anew(connection: Connection[Any]) -> None:
                 " WHERE i.collection = n.collection AND i.id = n.id",
                 (*names, words),
             )
+
+
+def _doubt_anew(connection: Connection[Any]) -> None:
+    """Version 2 believed what items say of themselves."""
+    with connection.cursor(name="qyran_doubts") as reader, connection.cursor() as writer:
+        reader.itersize = _BATCH
+        reader.execute("SELECT collection, id, content FROM pgstac.items")
+        for collection, item_id, content in reader:
+            if found := doubts(content):
+                writer.execute(
+                    "UPDATE pgstac.items SET private = private || jsonb_build_object('doubts', %s::jsonb)"
+                    " WHERE collection = %s AND id = %s",
+                    (json.dumps(found), collection, item_id),
+                )
     connection.execute("UPDATE qyran.schema_version SET version = %s", (VERSION,))
 
 

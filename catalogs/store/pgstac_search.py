@@ -7,9 +7,10 @@ from typing import Any, Literal
 from psycopg import Connection
 
 from catalogs.entitlement import Entitlement
-from catalogs.store.cql import filter_area, parse_filter
+from catalogs.store.cql import filter_area, parse_filter, with_outline
 from catalogs.store.filters import Sql
 from catalogs.store.pgstac_filters import MOMENT, compile_filter, field, moment, place_of
+from catalogs.store.pgstac_outlines import let_through, outline, outline_or_unknown
 from catalogs.store.pgstac_writing import to_item
 from catalogs.store.protocol import NEWEST_FIRST, Item, SearchRequest
 from catalogs.store.request import BEGINNING, END, interval, search_area
@@ -69,15 +70,17 @@ def conditions(request: SearchRequest, entitlement: Entitlement) -> Sql:
         found.append(Sql("i.collection = ANY(%s)", (names,)))
     if area is not None:
         found.append(Sql.join("ST_Intersects(i.geometry, {})", place_of(area)))
+        if entitlement.hidden:
+            found.append(Sql.join("ST_Intersects({}, {})", outline(entitlement), place_of(area)))
     if node is not None:
         near = filter_area(node)
         if near is not None:
             found.append(Sql.join("i.geometry && {}", place_of(near)))
-        found.append(compile_filter(node))
+        seen = with_outline(node, outline_or_unknown(entitlement)) if entitlement.hidden else node
+        found.append(compile_filter(seen))
     if wanted:
         found.append(_spoken(wanted))
-    if entitlement.condition is not None:
-        found.append(compile_filter(dict(entitlement.condition)))
+    found += let_through(entitlement)
     return all_of(found)
 
 

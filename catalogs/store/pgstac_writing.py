@@ -179,7 +179,9 @@ def _lock(connection: Connection[Any], items: Sequence[tuple[Item, Row]]) -> Non
 
 def _values(item: Item, row: Row) -> tuple[Any, ...]:
     content = {name: part for name, part in item.items() if name not in _APART}
-    private = {"moment": row.moment, "words": row.words}
+    private: dict[str, Any] = {"moment": row.moment, "words": row.words}
+    if row.doubts:
+        private["doubts"] = list(row.doubts)
     return (
         row.shape or _NOWHERE,
         rfc3339(row.starts),

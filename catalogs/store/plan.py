@@ -16,8 +16,9 @@ from shapely.geometry.base import BaseGeometry
 
 from catalogs.entitlement import Entitlement
 from catalogs.store import extents
-from catalogs.store.cql import Node, filter_area, parse_filter
+from catalogs.store.cql import Node, filter_area, parse_filter, with_outline
 from catalogs.store.filters import Sql, compile_filter, field
+from catalogs.store.outlines import let_through, outline
 from catalogs.store.protocol import NEWEST_FIRST, SearchRequest
 from catalogs.store.request import BEGINNING, END, interval, search_area
 from catalogs.store.rows import CLOUD, DECADE_US, PARTS
@@ -98,15 +99,17 @@ def make_plan(
     wanted = terms(request.text)
     conditions = _ids_and_times(connection, request, span, first_by_time=by_time(request))
     # What costs least is asked first: the item's box, then the filter, then its geometry.
-    near, exact = ([], []) if area is None else _touching(area)
+    seen = outline(entitlement)
+    near, exact = ([], []) if area is None else _touching(area, seen)
+    if node is not None and entitlement.hidden:
+        node = with_outline(node, seen)
     conditions += near
     if node is not None and exact:
         # SQLite would look at geometries before it looks into JSON, which is faster: CASE keeps the order.
         conditions.append(Sql.join("CASE WHEN {} THEN {} END", compile_filter(node), all_of(exact)))
     else:
         conditions += exact if node is None else [compile_filter(node)]
-    if entitlement.condition is not None:
-        conditions.append(compile_filter(dict(entitlement.condition)))
+    conditions += let_through(entitlement)
     collections = _collections(request, entitlement)
     indexes = _indexed(request, area, node, span, wanted)
     found = _fewest(connection, indexes, few) if few else None
@@ -181,7 +184,7 @@ def _ids_and_times(
     return found
 
 
-def _touching(area: BaseGeometry) -> tuple[list[Sql], list[Sql]]:
+def _touching(area: BaseGeometry, outline: Sql) -> tuple[list[Sql], list[Sql]]:
     """The item's box first, then its geometry, unless the box lies wholly inside a box that is asked for."""
     boxes = [part.bounds for part in getattr(area, "geoms", [area])]
     near = Sql(
@@ -196,7 +199,7 @@ def _touching(area: BaseGeometry) -> tuple[list[Sql], list[Sql]]:
         "".join(["(i.west >= ? AND i.east <= ? AND i.south >= ? AND i.north <= ?) OR "] * len(rectangles)),
         tuple(value for west, south, east, north in rectangles for value in (west, east, south, north)),
     )
-    exact = Sql("related('intersects', i.shape, ?)", (shapely.to_wkb(area),))
+    exact = Sql.join("related('intersects', {}, {})", outline, Sql("?", (shapely.to_wkb(area),)))
     return [near], [Sql.join("{}{}", inside, exact)]
 
 

@@ -12,6 +12,10 @@ Item = dict[str, Any]
 Collection = dict[str, Any]
 """A STAC Collection as JSON."""
 
+ANYWHERE: dict[str, Any] = {
+    "spatial": {"bbox": [[-180.0, -90.0, 180.0, 90.0]]}, "temporal": {"interval": [[None, None]]}
+}  # fmt: skip
+"""Extent of a collection of which somebody may see nothing."""
 MAX_LIMIT = 10_000
 AGGREGATIONS = (
     "total_count",

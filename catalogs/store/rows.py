@@ -11,6 +11,7 @@ from numcodecs import zstd
 from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
+from catalogs.policy.terms import doubts
 from catalogs.store.protocol import Item
 from catalogs.store.request import geometry, microseconds
 from catalogs.store.words import item_words
@@ -46,6 +47,8 @@ class Row:
     properties: bytes
     rest: bytes
     words: str
+    doubts: tuple[str, ...] = ()
+    """Properties that policy takes as unknown."""
 
     @property
     def bounds(self) -> Bounds | tuple[None, None, None, None]:
@@ -86,6 +89,7 @@ def to_row(item: Item) -> Row:
         properties=_dumped(properties, item),
         rest=zstd.compress(_dumped({key: part for key, part in item.items() if key != "properties"}, item), _LEVEL),
         words=item_words(str(item["id"]), str(item["collection"]), properties),
+        doubts=doubts(item),
     )
 
 

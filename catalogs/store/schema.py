@@ -6,12 +6,16 @@ from collections.abc import Iterator
 
 import shapely
 
+from catalogs.policy.terms import doubts
 from catalogs.store import writing
-from catalogs.store.rows import Row, part_bounds, to_row, words_of
+from catalogs.store.rows import Row, part_bounds, to_item, to_row, words_of
 
-VERSION = 3
+VERSION = 4
 _BATCH = 2_000
 _BOXES = "CREATE VIRTUAL TABLE boxes USING rtree (part, west, east, south, north, first, last, early, late)"
+# Properties that policy takes as unknown; of hardly any item.
+_DOUBTS = "CREATE TABLE doubts (fact TEXT, key INTEGER, PRIMARY KEY (fact, key)) WITHOUT ROWID"
+_DOUBTS_BY_KEY = "CREATE INDEX doubts_by_key ON doubts (key)"
 _SCHEMA = (
     "CREATE TABLE schema_version (version INTEGER NOT NULL)",
     "CREATE TABLE collections (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
@@ -44,6 +48,8 @@ _SCHEMA = (
         "CREATE TABLE versions (number INTEGER PRIMARY KEY, collection TEXT NOT NULL, id TEXT NOT NULL,"
         " version TEXT NOT NULL, properties TEXT NOT NULL, rest BLOB NOT NULL, UNIQUE (collection, id, version))"
     ),
+    _DOUBTS,
+    _DOUBTS_BY_KEY,
 )
 
 
@@ -62,8 +68,10 @@ def is_current(connection: sqlite3.Connection) -> bool:
 def prepare(connection: sqlite3.Connection) -> None:
     """Make the tables, with what earlier ones hold. Call it inside a transaction."""
     found = version(connection)
-    if found == 2:
-        _say_anew(connection)
+    if found in (2, 3):
+        if found == 2:
+            _say_anew(connection)
+        _doubt_anew(connection)
         connection.execute("UPDATE schema_version SET version = ?", (VERSION,))
         return
     renewed = found is not None
@@ -92,6 +100,14 @@ def _say_anew(connection: sqlite3.Connection) -> None:
         if key % _BATCH == 0:
             beside.write()
     beside.write()
+
+
+def _doubt_anew(connection: sqlite3.Connection) -> None:
+    """Version 3 believed what items say of themselves."""
+    connection.execute(_DOUBTS)
+    connection.execute(_DOUBTS_BY_KEY)
+    for key, properties, rest in connection.execute("SELECT key, properties, rest FROM items"):
+        writing.doubt(connection, key, doubts(to_item(properties, rest)))
 
 
 def _lay_aside(connection: sqlite3.Connection) -> None:

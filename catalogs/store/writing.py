@@ -116,19 +116,27 @@ def _put(connection: sqlite3.Connection, row: Row, old: Old | None) -> int:
                 (row.collection, row.id, becomes),
             )
         connection.execute(_UPDATE, (*values, old[0]))
+        doubt(connection, old[0], row.doubts)
         return old[0]
     try:
         key = connection.execute(_INSERT, values).lastrowid
     except sqlite3.IntegrityError as error:
         raise refusals.unknown_collection(row.collection, row.id) from error
     assert key is not None
+    doubt(connection, key, row.doubts)
     return key
+
+
+def doubt(connection: sqlite3.Connection, key: int, facts: Iterable[str]) -> None:
+    """Note which properties of an item policy takes as unknown."""
+    connection.executemany("INSERT INTO doubts (fact, key) VALUES (?, ?)", [(fact, key) for fact in facts])
 
 
 def _forget(connection: sqlite3.Connection, collection: str, item_id: str, old: Old) -> None:
     """Take an item out of what is indexed beside its row."""
     parts = [(old[0] * PARTS + number,) for number in range(PARTS)]
     connection.executemany("DELETE FROM boxes WHERE part = ?", parts)
+    connection.execute("DELETE FROM doubts WHERE key = ?", (old[0],))
     connection.execute(
         "INSERT INTO words (words, rowid, spoken) VALUES ('delete', ?, ?)",
         (old[0], words_of(collection, item_id, old[1])),

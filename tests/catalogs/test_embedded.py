@@ -12,6 +12,7 @@ import pytest
 import shapely
 
 from catalogs import open_store
+from catalogs.entitlement import Entitlement
 from catalogs.store import database, pages, schema, slices
 from catalogs.store.embedded import EmbeddedStore
 from catalogs.store.protocol import CatalogueStore, SearchRequest, SortKey
@@ -99,6 +100,7 @@ def test_a_catalogue_of_the_second_schema_finds_titles_in_every_language(tmp_pat
         rows = database.execute("SELECT key, id FROM items").fetchall()
         words = {"one": "one . a . snow", "two": "two . a . rain"}
         database.executemany("INSERT INTO words (rowid, spoken) VALUES (?, ?)", [(k, words[name]) for k, name in rows])
+        database.execute("DROP TABLE doubts")
         database.execute("UPDATE schema_version SET version = 2")
     for _ in range(2):
         with closing(open_store(tmp_path)) as store:
@@ -109,6 +111,23 @@ def test_a_catalogue_of_the_second_schema_finds_titles_in_every_language(tmp_pat
         store.delete_item("a", "one")
         assert ids(store, text=("қар",)) == []
         store._connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
+
+
+def test_a_catalogue_of_the_third_schema_learns_what_to_doubt(tmp_path):
+    """It believed an item that calls itself coarser than its own asset."""
+    with closing(open_store(tmp_path)) as store:
+        store.put_collection(collection("a"))
+        store.put_items([item("plain", gsd=5), item("odd", gsd=5) | {"assets": {"pan": {"href": "x", "gsd": 1}}}])
+    with closing(sqlite3.connect(tmp_path / "catalogue.sqlite")) as database, database:
+        database.execute("DROP TABLE doubts")
+        database.execute("UPDATE schema_version SET version = 3")
+    coarse = Entitlement(condition={"op": ">=", "args": [{"fact": "gsd", "is": "number"}, 5]})
+    with closing(open_store(tmp_path)) as store:
+        assert [found["id"] for found in store.search(SearchRequest(), coarse).items] == ["plain"]
+        store.put_item(item("odd", gsd=5))
+        assert store.search(SearchRequest(count=True), coarse).matched == 2
+        store.delete_item("a", "odd")
+        assert store._connection.execute("SELECT count(*) FROM doubts").fetchone() == (0,)
 
 
 def test_a_newer_catalogue_is_not_touched(tmp_path):

@@ -1,0 +1,81 @@
+"""Every route of the application, and how the id of something foreign gets into it."""
+
+ITEM = "/stac/collections/{c}/items/{id}"
+TILES, FILES = "/tiles/{c}/{id}", "/download/{c}/{id}"
+ASSETS = ("red", "pan", "visual", "qa", "thumbnail", "quality", "zarr", "manifest", "iso19139", "nothing")
+
+# How an id gets into each route: addresses, with a body where there is one. Without an id: why there is none.
+ROUTES: dict[tuple[str, str], tuple[str, ...] | str] = {
+    ("GET", "/stac/collections/{collection_id}/items/{item_id}"): (ITEM,),
+    ("GET", "/stac/collections/{collection_id}/items/{item_id}/versions"): (ITEM + "/versions",),
+    ("GET", "/stac/collections/{collection_id}/items/{item_id}/versions/{version}"): (ITEM + "/versions/{v}",),
+    ("PUT", "/stac/collections/{collection_id}/items/{item_id}"): (ITEM,),
+    ("PATCH", "/stac/collections/{collection_id}/items/{item_id}"): (ITEM,),
+    ("DELETE", "/stac/collections/{collection_id}/items/{item_id}"): (ITEM,),
+    ("GET", "/stac/search"): ("/stac/search?ids={id}", "/stac/search?filter=id%20%3D%20'{id}'", "/stac/search?q={id}",
+                              "/stac/search?collections={c}&query=%7B%22id%22:%7B%22eq%22:%22{id}%22%7D%7D"),
+    ("POST", "/stac/search"): ('/stac/search {{"ids": ["{id}"]}}',
+                               '/stac/search {{"filter": {{"op": "=", "args": [{{"property": "id"}}, "{id}"]}}}}'),
+    ("GET", "/stac/collections/{collection_id}/items"): ("/stac/collections/{c}/items?filter=id%20%3D%20'{id}'",),
+    ("GET", "/stac/aggregate"): ("/stac/aggregate?ids={id}", "/stac/aggregate?ids={id}&aggregations=total_count"),
+    ("POST", "/stac/aggregate"): ('/stac/aggregate {{"ids": ["{id}"]}}',),
+    ("GET", "/stac/collections/{collection_id}/aggregate"): ("/stac/collections/{c}/aggregate?ids={id}",),
+    ("POST", "/stac/collections/{collection_id}/aggregate"): ('/stac/collections/{c}/aggregate {{"ids": ["{id}"]}}',),
+    ("GET", "/tiles/{collection_id}/{item_id}"): (TILES, TILES + "@{v}"),
+    ("GET", "/tiles/{collection_id}/{item_id}/WMTSCapabilities.xml"): (TILES + "/WMTSCapabilities.xml",),
+    ("GET", "/tiles/{collection_id}/{item_id}/preview.{kind}"): (
+        TILES + "/preview.webp", TILES + "/preview.png?width=32", TILES + "/preview.png?width=9999"),
+    ("GET", "/tiles/{collection_id}/{item_id}/{layer}/preview.{kind}"): (TILES + "/red/preview.png",),
+    ("GET", "/tiles/{collection_id}/{item_id}/{layer}/tilejson.json"): (
+        TILES + "/visual/tilejson.json", TILES + "/none/tilejson.json"),
+    ("GET", "/tiles/{collection_id}/{item_id}/{layer}/{z}/{x}/{y}.{kind}"): tuple(
+        f"{TILES}/visual/{zoom}/{int(0.7136 * 2**zoom)}/{int(0.366 * 2**zoom)}.png" for zoom in range(0, 25, 4)),
+    ("GET", "/tiles/{collection_id}/{item_id}/{asset}/statistics"): (
+        TILES + "/red/statistics", TILES + "/qa/statistics?approximate=true",
+        TILES + "/red/statistics?bbox=76,42,78,44"),
+    ("GET", "/tiles/{collection_id}/{item_id}/point"): (TILES + "/point?lon=76.9&lat=43.2",),
+    ("GET", "/tiles/{collection_id}/{item_id}/profile"): (TILES + "/profile?line=76.9,43.3,76.8,43.2",),
+    ("GET", "/download/{collection_id}/{item_id}/{asset_key}/{path:path}"): (
+        *(f"{FILES}/{key}/{key}.tif" for key in ASSETS), FILES + "/thumbnail/thumbnail.webp",
+        FILES + "/quality/quality.json", FILES + "/iso19139/iso19139.xml", FILES + "/zarr/{zarr}/zarr.json",
+        FILES + "/zarr/{zarr}/reflectance/zarr.json", FILES + "@{v}/red/red.tif"),
+    ("POST", "/orders/quote"): ('/orders/quote {{"items": ["{c}/{id}"]}}', '/orders/quote {{"items": ["{id}"]}}',
+                                '/orders/quote {{"items": ["{c}/{id}"], "partial": true, "recipe": "ndvi"}}'),
+    ("POST", "/orders"): ('/orders {{"items": ["{c}/{id}"]}}', '/orders?dry_run=true {{"items": ["{id}"]}}'),
+    ("GET", "/item/{collection_id}/{item_id}"): ("/item/{c}/{id}",),
+    ("GET", "/orders/{order_id}"): ("/orders/{order}",),
+    ("DELETE", "/orders/{order_id}"): ("/orders/{order}",),
+    ("GET", "/orders/{order_id}/files"): ("/orders/{order}/files",),
+    ("POST", "/orders/{order_id}/approve"): ("/orders/{order}/approve",),
+    ("POST", "/orders/{order_id}/paid"): ("/orders/{order}/paid",),
+    ("POST", "/orders/{order_id}/reject"): ("/orders/{order}/reject",),
+    ("GET", "/download/orders/{order_id}/{path:path}"): (
+        "/download/orders/{order}/delivery.json", "/download/orders/{order}/manifest-sha256.txt",
+        "/download/orders/{order}/data/LICENCE.txt", "/download/orders/{order}/nothing"),
+    ("GET", "/my-orders/{order_id}"): ("/my-orders/{order}",),
+    ("GET", "/subscriptions/{subscription_id}"): ("/subscriptions/{order}",),
+    ("DELETE", "/subscriptions/{subscription_id}"): ("/subscriptions/{order}",),
+    ("GET", "/subscriptions/{subscription_id}/notices"): ("/subscriptions/{order}/notices",),
+    ("POST", "/subscriptions/{subscription_id}/pause"): ("/subscriptions/{order}/pause",),
+    ("POST", "/subscriptions/{subscription_id}/resume"): ("/subscriptions/{order}/resume",),
+    ("POST", "/subscriptions/{subscription_id}/secret"): ("/subscriptions/{order}/secret",),
+    **dict.fromkeys([("POST", "/subscriptions"), ("GET", "/subscriptions"), ("GET", "/subscriptions/notices")],
+                    "the asker's own only"),
+    **dict.fromkeys([("GET", "/stac"), ("GET", "/stac/"), ("GET", "/stac/collections"), ("GET", "/stac/queryables"),
+                     ("GET", "/stac/collections/{collection_id}"), ("GET", "/stac/sortables"),
+                     ("GET", "/stac/collections/{collection_id}/queryables"), ("GET", "/stac/collections-sortables"),
+                     ("GET", "/stac/collections/{collection_id}/sortables"), ("GET", "/stac/aggregations"),
+                     ("GET", "/stac/collections/{collection_id}/aggregations"), ("GET", "/orders")],
+                    "a list: compared with that of a catalogue that lacks what is hidden"),
+    **dict.fromkeys([("POST", "/stac/collections"), ("PUT", "/stac/collections/{collection_id}"),
+                     ("PATCH", "/stac/collections/{collection_id}"), ("DELETE", "/stac/collections/{collection_id}"),
+                     ("POST", "/stac/collections/{collection_id}/items")], "operators only"),
+    **dict.fromkeys([("GET", "/healthz"), ("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/docs"),
+                     ("GET", "/docs/{name}"), ("GET", "/docs/start.js"), ("GET", "/orders/key"), ("GET", "/stac/conformance"),
+                     ("POST", "/sign-in"),
+                     ("POST", "/sign-out"), ("GET", "/whoami"), ("GET", "/sign-in/oidc"),
+                     ("GET", "/sign-in/oidc/callback"), ("GET", "/stac/_mgmt/ping"), ("GET", "/stac/_mgmt/health"),
+                     ("GET", "/"), ("GET", "/compare"), ("GET", "/basket"), ("GET", "/my-orders"), ("GET", "/account"),
+                     ("GET", "/favicon.ico"), ("GET", "/portal/settings.json"), ("GET", "/portal/overlays/{name}"),
+                     ("GET", "/portal/{stamp}/{path:path}")], "says nothing of items"),
+}  # fmt: skip
