@@ -18,20 +18,27 @@ if TYPE_CHECKING:
 def write_from_the_start() -> None:
     """Have every outermost transaction of Prefect's on SQLite take the write lock when it begins.
 
-    One that is opened inside another of the same task is left as it was: it would wait for the outer one for ever.
+    What is opened inside another by the same task, or by one that it starts, begins as a reader: Prefect hands the
+    outer one's mode on to it, and as a writer it would wait for the outer one for ever.
     """
-    from prefect.server.database import configurations
-    from prefect.server.database.configurations import AioSqliteConfiguration
-
-    begin = AioSqliteConfiguration.begin_transaction
+    from prefect.server.database.configurations import SQLITE_BEGIN_MODE, AioSqliteConfiguration
 
     @asynccontextmanager
     async def begin_as_writer(
-        self: AioSqliteConfiguration, session: "AsyncSession", with_for_update: bool = False
+        self: AioSqliteConfiguration,  # noqa: ARG001 - in place of a method
+        session: "AsyncSession",
+        with_for_update: bool = False,
     ) -> "AsyncGenerator[AsyncSessionTransaction, None]":
-        outermost = configurations.SQLITE_BEGIN_MODE.get() is None
-        async with begin(self, session, with_for_update=with_for_update or outermost) as transaction:
-            yield transaction
+        writes = with_for_update or SQLITE_BEGIN_MODE.get() is None
+        token = SQLITE_BEGIN_MODE.set("IMMEDIATE" if writes else "DEFERRED")
+        try:
+            async with session.begin() as transaction:
+                # Now, and not with its first statement.
+                await session.connection()
+                SQLITE_BEGIN_MODE.set("DEFERRED")
+                yield transaction
+        finally:
+            SQLITE_BEGIN_MODE.reset(token)
 
     AioSqliteConfiguration.begin_transaction = begin_as_writer  # type: ignore[method-assign]
 

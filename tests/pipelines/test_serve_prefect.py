@@ -36,12 +36,17 @@ async def main():
 
     await asyncio.gather(reads_and_writes(), writes())
 
+    async def numbers(session):
+        return list((await session.execute(sa.text("SELECT n FROM runs ORDER BY n"))).scalars())
+
     async def within_another():
         async with await config.session(engine) as outer, config.begin_transaction(outer):
             async with await config.session(engine) as inner, config.begin_transaction(inner):
-                return list((await inner.execute(sa.text("SELECT n FROM runs ORDER BY n"))).scalars())
+                first = await numbers(inner)
+            async with await config.session(engine) as plain:
+                return first, await numbers(plain), await asyncio.create_task(numbers(outer))
 
-    print(await asyncio.wait_for(within_another(), 20))
+    print(*await asyncio.wait_for(within_another(), 20))
     await engine.dispose()
 
 asyncio.run(main())
@@ -59,7 +64,7 @@ def run(how: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_who_writes_later_waits(tmp_path: Path) -> None:
     done = run("mended", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n")[0] == "[1, 2]"
+    assert done.stdout.split("\n")[0] == "[1, 2] [1, 2] [1, 2]"
 
 
 def test_left_to_itself_prefect_fails_there(tmp_path: Path) -> None:
