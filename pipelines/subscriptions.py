@@ -8,9 +8,6 @@ versions of what was delivered; and sends what is to be told: to webhooks, and a
 was not ordered; `qyran subscription notices` what was told, and which webhook did not answer.
 """
 
-import logging
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -21,17 +18,12 @@ from prefect.states import Completed
 
 from catalogs import catalogue_exists
 from catalogs.delivery.order_store import FOLDER
-from catalogs.delivery.subscriptions_desk import open_subscriptions
-from catalogs.delivery.subscriptions_news import announce
-from catalogs.delivery.subscriptions_scan import look
-from catalogs.delivery.subscriptions_send import send
 from configs.settings import Home
-from pipelines.journal import record_event
 from pipelines.landing_runs import skip_missed
 from pipelines.requests import Request
+from pipelines.subscriptions_serve import serve
 from processing.archive import durable
 
-log = logging.getLogger(__name__)
 LOCK = "subscriptions.lock"
 """In staging: held by the run that is at it."""
 
@@ -42,7 +34,7 @@ class ServeRequest(Request):
 
 @flow(name="serve-subscriptions", flow_run_name="see to subscriptions", description=__doc__, persist_result=False)
 def serve_subscriptions(request: ServeRequest) -> State[dict[str, Any]]:
-    """See to all subscriptions once. Returns what :func:`serve` did."""
+    """See to all subscriptions once. Returns what :func:`~pipelines.subscriptions_serve.serve` did."""
     home = Home.resolve(request.home_path)
     skip_missed(deployment.id)
     if not (home.path / FOLDER).is_dir() or not catalogue_exists(home.catalogue):
@@ -57,33 +49,6 @@ def serve_subscriptions(request: ServeRequest) -> State[dict[str, Any]]:
         create_markdown_artifact(key="subscriptions", markdown=served_table(record), description="Subscriptions")
     message = f"{record['subscriptions']} subscriptions, {record['orders']} orders, {record['notices']['sent']} notices"
     return Completed(message=message, data=record)
-
-
-def serve(home: Path, now: datetime | None = None) -> dict[str, Any]:
-    """Order what is new, announce what is superseded, send what is to be told.
-
-    Returns
-    -------
-    dict
-        ``subscriptions, orders, announced``, ``outcomes`` by name, ``notices`` by what became of them, ``faults``.
-    """
-    now = now or datetime.now(UTC).replace(microsecond=0)
-    with open_subscriptions(home) as place:
-        looked = look(place, now)
-        announced = announce(place, now)
-        sent = send(place, now)
-    if looked.orders or announced or sent.given_up:
-        record_event(
-            Home(home), "subscriptions.served", orders=looked.orders, announced=announced, sent=sent.sent,
-            given_up=sent.given_up,
-        )  # fmt: skip
-    return {
-        "subscriptions": looked.subscriptions, "orders": looked.orders, "outcomes": looked.outcomes,
-        "announced": announced, "faults": looked.faults,
-        "notices": {
-            "sent": sent.sent, "later": sent.later, "given_up": sent.given_up, "withheld": sent.withheld,
-        },
-    }  # fmt: skip
 
 
 def served_table(record: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ MANY_PARAMETERS: dict[str, str] = {
     "pipelines/cli/download.py:download": "the command's options are its parameters",
     "pipelines/cli/order.py:place_command": "the command's options are its parameters",
     "pipelines/cli/ortho.py:ortho": "the command's options are its parameters",
+    "pipelines/cli/subscription.py:add_command": "the command's options are its parameters",
     "pipelines/cli/process.py:process": "the command's options are its parameters",
     "pipelines/cli/reprocess.py:reprocess": "the command's options are its parameters",
     "pipelines/cli/search.py:search": "the command's options are its parameters",
