@@ -9,7 +9,8 @@ from pathlib import Path
 from shapely.geometry.base import BaseGeometry
 
 from catalogs.collection import to_collection
-from catalogs.delivery.order import Format, Order, OrderedItem
+from catalogs.delivery.fingerprint_key import WATERMARK, fingerprint_secret
+from catalogs.delivery.order import Format, Order, OrderedItem, Ruling
 from catalogs.delivery.order_area import clip_geometry
 from catalogs.delivery.order_standing import ground_digest
 from catalogs.extensions import ORDER, used_in
@@ -25,11 +26,16 @@ from pipelines.observe import report_progress
 from pipelines.revisions import recorded_version
 from processing.archive.cut import Cut, cut_images, encodings_of
 from processing.archive.layout import COLLECTION, ITEM, QUALITY_REPORT
+from processing.archive.marked import marked
 from processing.archive.package import Wanted, write_item_files
 from processing.archive.picture import Style
 from processing.model.errors import BadInput
+from processing.model.image import OrthoImage
 from processing.model.product import Product
+from processing.products.fingerprint import LARGEST_CHANGE, SCHEME, SHARE, order_key
 
+FINGERPRINT = {"scheme": SCHEME, "largest_change_counts": LARGEST_CHANGE, "share": SHARE}
+"""What is told of a fingerprint: that it is there, and how little it changes."""
 _NOT_DELIVERED = ("iso19139", "manifest")
 
 
@@ -47,6 +53,11 @@ class Given:
         return mask_shape(self.decision, self.facts, self.policy)
 
     @property
+    def fingerprinted(self) -> bool:
+        """Whether pixels carry the order's fingerprint."""
+        return WATERMARK in self.decision.obligations
+
+    @property
     def digest(self) -> str:
         """Of the ground that is taken out."""
         return ground_digest(self.taken_out)
@@ -61,16 +72,11 @@ def make_item(data: Path, order: Order, ordered: OrderedItem, given: Given, *, h
         ``order.gone`` if the ordered revision is not in the archive any more; ``product.empty`` if nothing is left of
         it; and what :func:`~processing.archive.cut.cut_images` raises.
     """
-    version = recorded_version(home, f"{ordered.name}@{ordered.version}")
-    if version is None:
-        raise BadInput("the ordered revision is not in the archive any more", kind="order.gone", where=ordered.name,
-                       remedy="Order the latest one.")  # fmt: skip
-    product, request, decision = version.product, order.request, given.decision
-    cut = Cut(
-        area=None if request.clip is None else clip_geometry(request.clip), crs=request.crs, bands=request.bands,
-        without=decision.drop_bands, taken_out=given.taken_out, floor_m=decision.gsd_m,
-    )  # fmt: skip
-    images = cut_images(version.places.store, product, cut)
+    request, decision = order.request, given.decision
+    product, images = ordered_images(home, order, ordered, decision, taken_out=given.taken_out)
+    if given.fingerprinted:
+        key = order_key(fingerprint_secret(home.path), order.id)
+        images = [marked(image, encodings_of(product), key) for image in images]
     recipe = registry.recipes[product.recipe]
     wanted = Wanted(
         form="cog" if request.format is Format.COG else "zarr",
@@ -82,6 +88,27 @@ def make_item(data: Path, order: Order, ordered: OrderedItem, given: Given, *, h
         data, product, images, encodings_of(product), wanted, lambda what: report_progress(0, 0, what)
     )
     _describe(data, order, delivered, given, registry)
+
+
+def ordered_images(
+    home: Home, order: Order, ordered: OrderedItem, limits: Decision | Ruling, *, taken_out: BaseGeometry | None
+) -> tuple[Product, list[OrthoImage]]:
+    """The archived product that was ordered, and what of it is delivered: lazy, and without any fingerprint.
+
+    Raises
+    ------
+    BadInput
+        As :func:`make_item`.
+    """
+    version, request = recorded_version(home, f"{ordered.name}@{ordered.version}"), order.request
+    if version is None:
+        raise BadInput("the ordered revision is not in the archive any more", kind="order.gone", where=ordered.name,
+                       remedy="Order the latest one.")  # fmt: skip
+    cut = Cut(
+        area=None if request.clip is None else clip_geometry(request.clip), crs=request.crs, bands=request.bands,
+        without=limits.drop_bands, taken_out=taken_out, floor_m=limits.gsd_m,
+    )  # fmt: skip
+    return version.product, cut_images(version.places.store, version.product, cut)
 
 
 def style_of(recipe: RecipeConfig, bands: Sequence[str]) -> Style:
@@ -105,6 +132,8 @@ def _describe(data: Path, order: Order, product: Product, given: Given, registry
         "created": _stamp(order.created), "updated": _stamp(order.created),
     }  # fmt: skip
     item["properties"].pop("published", None)
+    if given.fingerprinted:
+        item["properties"]["qyran:fingerprint"] = FINGERPRINT
     if given.decision.licence is not None:
         item["properties"]["license"] = "other"
         item["links"].append({"rel": "license", "href": "../../LICENCE.txt", "type": "text/plain"})

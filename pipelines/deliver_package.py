@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from catalogs.delivery.fingerprint_key import WATERMARK
 from catalogs.delivery.metering import usage_of
 from catalogs.delivery.order import Order, OrderState, PackageRecord
 from catalogs.delivery.order_desk import HOUSE, Desk, Standing, audit_of, decide_again, held_again, note
@@ -19,7 +20,7 @@ from configs.prices import load_prices
 from configs.registry import Registry
 from configs.schema.policies import LicenceConfig
 from configs.settings import Home
-from pipelines.deliver_items import Given, item_bytes, make_item
+from pipelines.deliver_items import FINGERPRINT, Given, item_bytes, make_item
 from pipelines.observe import report_progress
 from processing.archive import durable
 from processing.archive.disk_faults import disk_faults
@@ -180,6 +181,7 @@ def delivery_payload(order: Order, package: PackageRecord) -> dict[str, Any]:
             include={"effect", "gsd_m", "drop_bands", "licence", "obligations", "policy", "policy_sha256"},
         )
         | {"masked": bool(ruling.masks)}
+        | ({"fingerprint": FINGERPRINT} if WATERMARK in ruling.obligations else {})
         for name, ruling in package.rulings.items()
     }
     return {

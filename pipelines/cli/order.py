@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from catalogs.delivery.order import Format, Order, OrderState
 from catalogs.policy.terms import Purpose
 from pipelines.cli.options import DebugOption, HomeOption, JsonOption
+from pipelines.cli.order_trace import trace_command
 from pipelines.cli.output import FAILED, configure_logging, err, out, plain_errors, print_json, progress_bar
 
 _PLACE = "place"
@@ -271,6 +272,9 @@ def deliver_command(
             out.print(f"[bold]{one['state']}[/] {one['order']} {escape(one['delivered_to'] or one['package'] or '')}")
         if any(outcome["state"] in _BAD for outcome in found):
             raise typer.Exit(FAILED)
+
+
+order.command("trace")(trace_command)
 
 
 def _with_desk(work: Any, home: Path | None, *, as_json: bool, debug: bool) -> None:
