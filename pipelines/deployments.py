@@ -76,6 +76,7 @@ SCHEDULES: Mapping[str, tuple[Schedule, ...]] = {
 FIRST_OR_LAST: Mapping[str, str] = {
     "watch-landing": NEAR_REAL_TIME,
     "process-pass": NEAR_REAL_TIME,
+    "serve-subscriptions": NEAR_REAL_TIME,  # seconds each: it does not wait behind a backlog of scenes
     "reprocess": BACKGROUND,
     "keep-archive": BACKGROUND,
     "build-composite": BACKGROUND,

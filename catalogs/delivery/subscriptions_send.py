@@ -34,7 +34,7 @@ from processing.model.errors import BadInput
 log = logging.getLogger(__name__)
 MAIL = "mail/outgoing"
 """Below HOME: mail files to be sent. Whoever sends one takes it away."""
-_LONGEST_RUN_S = 45.0
+_LONGEST_RUN_S = 20.0
 DUE, SENT, GIVEN_UP, WITHHELD = "due", "sent", "given up", "withheld"
 
 
