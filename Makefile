@@ -6,7 +6,7 @@ UV     := .tools/bin/uv
 BIN    := .venv/bin
 READY  := .venv/.ready
 # Many tests wait for servers that they start. A file stays with one of the two: what it sets up serves all of it.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 JUDGE  := .tools/stac-validator/.ready
 WANTED := $(file <.python-version)
 # pyenv's interpreter also where its shims are not on the PATH, as in services and cron.

@@ -73,8 +73,34 @@ def _why_not(marker: str) -> str | None:
     return None
 
 
+LONGEST_FIRST = (
+    "end_to_end/test_operations.py",
+    "pipelines/test_house.py",
+    "pipelines/test_schedules.py",
+    "faults/test_state_machine.py",
+    "faults/test_system_calls.py",
+    "faults/test_kills.py",
+    "pipelines/test_up.py",
+    "portal/test_people.py",
+    "pipelines/test_adjust.py",
+    "pipelines/test_prefect_env.py",
+    "equivalence/test_compute.py",
+    "archive/test_remote_faults.py",
+    "faults/test_power_cut.py",
+    "end_to_end/test_demo.py",
+    "docker/test_compose.py",
+)
+"""Files that take a minute and more: begun last, one of two processes would end long before the other."""
+
+
+def _place(item: pytest.Item) -> int:
+    name = item.path.relative_to(ROOT / "tests").as_posix()
+    return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what cannot run here; fail it where it was declared required."""
+    """Long ones first. Skip what cannot run here; fail it where it was declared required."""
+    items.sort(key=_place)
     required = _listed("QYRAN_REQUIRE")
     reasons = {marker: _why_not(marker) for marker in ("realdata", "services")}
     for marker in required & {name for name, reason in reasons.items() if reason}:
