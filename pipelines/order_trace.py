@@ -70,7 +70,7 @@ def _fingerprinted(home: Home) -> Iterator[tuple[Order, OrderedItem, Ruling]]:
 def _compared(
     home: Home, order: Order, ordered: OrderedItem, ruling: Ruling, suspects: Sequence[Suspect], key: bytes
 ) -> Iterator[tuple[str, Evidence]]:
-    """Every band of the file against every band of what was delivered. Ground that was taken out has no pixels there."""
+    """Every band of the file against every band that was delivered. What was taken out has no pixels in the file."""
     try:
         product, images = ordered_images(home, order, ordered, ruling, taken_out=None)
     except BadInput:

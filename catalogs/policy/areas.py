@@ -1,12 +1,14 @@
 """Areas of a policy: read from GeoJSON and GeoPackage, and widened by metres on the ground."""
 
+import json
 import math
 import sqlite3
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -42,10 +44,28 @@ class Area:
     """Largest CE90 for which a shape is wide enough, in metres, and the shape; rising."""
     harmless: bool = False
     secret: bool = True
+    regions: "Mapping[str, Area]" = field(default_factory=lambda: MappingProxyType({}))
+    """Its parts by the region that each belongs to; of such an area, everybody is asked about his own part."""
+
+    def of(self, region: str | None) -> "Area | None":
+        """The area for a customer of some region; None if it has no part for him."""
+        return self.regions.get(region or "") if self.regions else self
 
     def shape(self, ce90_m: float) -> BaseGeometry | None:
         """The area for a product of some accuracy; None if it is less accurate than any area is widened for."""
         return next((shape for reach, shape in self.levels if ce90_m <= reach), None)
+
+
+def make_regions(
+    name: str, parts: Mapping[str, BaseGeometry], buffer_m: float, *, harmless: bool, secret: bool
+) -> Area:
+    """An area of which everybody is asked about the part of his own region."""
+    regions = {
+        region: make_area(f"{name}.{region}", part, buffer_m, harmless=harmless, secret=secret)
+        for region, part in parts.items()
+    }
+    whole = make_area(name, shapely.union_all(list(parts.values())), buffer_m, harmless=harmless, secret=secret)
+    return replace(whole, regions=MappingProxyType(regions))
 
 
 def make_area(
@@ -69,6 +89,33 @@ def make_area(
     return Area(name, tuple(levels), harmless, secret)
 
 
+def read_regions(path: Path, named: str) -> dict[str, BaseGeometry]:
+    """Polygons of a GeoJSON FeatureCollection by what a property of theirs says, e.g. ``KZ-75``; degrees of WGS 84.
+
+    Raises
+    ------
+    BadInput
+        ``policy.area`` if it is none, holds anything but valid polygons, or one does not say its region.
+    """
+    try:
+        features = json.loads(path.read_bytes())["features"]
+        parts = [
+            (feature["properties"][named], shapely.from_geojson(json.dumps(feature["geometry"])))
+            for feature in features
+        ]
+    except (ValueError, KeyError, TypeError, ShapelyError) as error:
+        raise _bad(path, f"it is no FeatureCollection whose features all have a property '{named}'") from error
+    found: dict[str, BaseGeometry] = {}
+    for region, shape in parts:
+        if not isinstance(region, str) or not region:
+            raise _bad(path, f"the property '{named}' of a feature is no text")
+        _check(path, shape)
+        found[region] = shapely.union(found[region], shape) if region in found else shapely.force_2d(shape)
+    if not found:
+        raise _bad(path, "it has no features")
+    return found
+
+
 def read_polygons(path: Path, layer: str | None = None) -> BaseGeometry:
     """All polygons of a GeoJSON file or of a layer of a GeoPackage, as one, in degrees of WGS 84.
 
@@ -81,13 +128,17 @@ def read_polygons(path: Path, layer: str | None = None) -> BaseGeometry:
         raise _bad(path, f"it has more than {_MAX_BYTES // 1_000_000} MB")
     shapes = list(_of_geopackage(path, layer) if path.suffix == ".gpkg" else _of_geojson(path))
     for shape in shapes:
-        if shape.is_empty or not shape.is_valid or shape.geom_type not in ("Polygon", "MultiPolygon"):
-            raise _bad(path, "it holds something that is no valid polygon")
-        west, south, east, north = shape.bounds
-        if not (-180 <= west <= east <= 180 and -_POLAR_DEG <= south <= north <= _POLAR_DEG):
-            raise _bad(path, f"coordinates lie outside -180..180, or nearer to a pole than {_POLAR_DEG:g} degrees")
+        _check(path, shape)
     merged: BaseGeometry = shapely.union_all(shapes) if shapes else shapely.MultiPolygon()
     return merged
+
+
+def _check(path: Path, shape: BaseGeometry) -> None:
+    if shape.is_empty or not shape.is_valid or shape.geom_type not in ("Polygon", "MultiPolygon"):
+        raise _bad(path, "it holds something that is no valid polygon")
+    west, south, east, north = shape.bounds
+    if not (-180 <= west <= east <= 180 and -_POLAR_DEG <= south <= north <= _POLAR_DEG):
+        raise _bad(path, f"coordinates lie outside -180..180, or nearer to a pole than {_POLAR_DEG:g} degrees")
 
 
 def _of_geojson(path: Path) -> Iterator[BaseGeometry]:

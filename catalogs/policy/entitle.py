@@ -117,7 +117,8 @@ def _cql(node: Node, question: Question, *, negated: bool = False) -> Cql:
         case Compare(attribute) if attribute.of_party is not None:
             return _party_truth(node, question, negated)
         case Placed(relation, area):
-            return _placed(relation, question.policy.areas[area], question.policy, negated=negated)
+            own = question.policy.areas[area].of(question.party.region)
+            return False if own is None else _placed(relation, own, question.policy, negated=negated)
         case Missing(attribute):
             # It takes only: a rule that gives by it is refused when a policy is read.
             return _known_at_all(attribute) if negated else False

@@ -48,7 +48,8 @@ def holds(node: Node, question: Question, product: ProductFacts) -> Truth:
         case Not(part):
             return opposite(holds(part, question, product))
         case Placed(relation, area):
-            return placed(relation, question.policy.areas[area], question.policy, product)
+            own = question.policy.areas[area].of(question.party.region)
+            return None if own is None else placed(relation, own, question.policy, product)
         case Missing(attribute):
             if attribute.kind == "age":
                 return product.acquired is None

@@ -10,7 +10,7 @@ from typing import Any
 
 import shapely
 
-from catalogs.policy.areas import Area, make_area, read_polygons
+from catalogs.policy.areas import Area, make_area, make_regions, read_polygons, read_regions
 from catalogs.policy.attributes import declared
 from catalogs.policy.cases import failures
 from catalogs.policy.grammar import All, Node, Not, Stale, Vocabulary, parse
@@ -22,7 +22,7 @@ from catalogs.store.request import geometry
 from configs.catalogue import load_catalogue_config
 from configs.load import read_config
 from configs.schema.catalogue import CatalogueConfig
-from configs.schema.policies import DirectiveConfig, Limits, PolicyConfig, RuleConfig
+from configs.schema.policies import AreaConfig, DirectiveConfig, Limits, PolicyConfig, RuleConfig
 from processing.model.errors import BadInput
 
 FOLDER, DIRECTIVES = "policies", "directives"
@@ -105,11 +105,12 @@ def load_policy(path: Path, configs: Path | None = None) -> Policy:
     config = read_config(path, PolicyConfig)
     folders = policy_folders(configs)
     places = _Files((folders[0], path.parent, *folders[1:]) if configs is not None else (path.parent, *folders))
-    areas = {
-        name: make_area(name, read_polygons(places.find(area.file), area.layer), area.buffer_m,
-                        harmless=area.harmless, secret=area.visibility == "secret")
-        for name, area in config.areas.items()
-    }  # fmt: skip
+    areas = {name: _area(name, area, places) for name, area in config.areas.items()}
+    for name in {name for rule in config.rules if rule.to is not None for name in rule.to.mask if areas[name].regions}:
+        raise BadInput(
+            "an area of regions cannot be masked: it is another for everybody", kind="policy.area", where=name,
+            remedy="Mask an area that is the same for all.",
+        )  # fmt: skip
     lists = {name: read_list(name, places.find(one.file), one) for name, one in config.lists.items()}
     directives = [*config.directives, *_ordered(configs)]
     rules = _rules(config, areas, lists)
@@ -128,6 +129,14 @@ def load_policy(path: Path, configs: Path | None = None) -> Policy:
             kind="policy.tests", where=path.name, remedy="Correct its rules or its tests; it cannot be used like this.",
         )  # fmt: skip
     return policy
+
+
+def _area(name: str, config: AreaConfig, places: _Files) -> Area:
+    path, secret = places.find(config.file), config.visibility == "secret"
+    if config.region is not None:
+        parts = read_regions(path, config.region)
+        return make_regions(name, parts, config.buffer_m, harmless=config.harmless, secret=secret)
+    return make_area(name, read_polygons(path, config.layer), config.buffer_m, harmless=config.harmless, secret=secret)
 
 
 def watched(configs: Path | None) -> tuple[object, ...]:

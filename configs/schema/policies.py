@@ -46,6 +46,16 @@ class AreaConfig(Value):
     buffer_m: float = Field(default=0.0, ge=0, le=100_000, description="widened by so much, or by CE90 if that is more")
     harmless: bool = Field(default=False, description="being inside gives rights; it is narrowed where others widen")
     visibility: Literal["open", "secret"] = Field(default="secret", description="whether customers may be told of it")
+    region: str | None = Field(
+        default=None, min_length=1, max_length=100,
+        description="property of the features that names their region: everybody is asked about the part of his own",
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _plain_file(self) -> Self:
+        if self.region is not None and (self.layer is not None or not self.file.endswith((".geojson", ".json"))):
+            raise ValueError("regions are read from a GeoJSON file")
+        return self
 
 
 class ListConfig(Value):
