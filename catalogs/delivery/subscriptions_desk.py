@@ -87,8 +87,7 @@ def forecast(place: Subscriptions, asking: Asking, request: SubscriptionRequest)
     Raises
     ------
     BadInput
-        ``subscription.*``, ``order.*`` for what cannot be subscribed to so, by anybody; ``order.licence`` if a licence
-        has to be accepted first.
+        ``subscription.*``, ``order.*`` for what cannot be subscribed to so, by anybody.
     """
     _require_sound(place, asking, request)
     found = asking.store.search(wanted_items(request).model_copy(update={"count": True}), asking.entitlement)
@@ -113,7 +112,6 @@ def forecast(place: Subscriptions, asking: Asking, request: SubscriptionRequest)
             "item": name, "decision": quote.decision, "until": moment(quote.until), "km2": float(quote.km2),
             "amount": str(quote.amount), "currency": quote.currency,
         })  # fmt: skip
-    _require_licences(asking, request, licences)
     strictest = max(effects, key=lambda effect: effect.rank, default=None)
     return {
         "matching": found.matched, "examples": examples, "licences": sorted(licences),
@@ -180,11 +178,12 @@ def subscribe(
     Raises
     ------
     BadInput
-        As :func:`forecast`; ``subscription.too_many``.
+        As :func:`forecast`; ``order.licence`` if a licence has to be accepted first; ``subscription.too_many``.
     Conflict
         ``subscription.key`` if the key was used for another one.
     """
     expected = forecast(place, asking, request)
+    _require_licences(asking, request, set(expected["licences"]))
     party, now = asking.party, asking.now
     new = Subscription(
         id=new_subscription_id(now), customer=party.id, request=request, created=now, updated=now, since=now

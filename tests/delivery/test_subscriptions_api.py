@@ -35,6 +35,8 @@ def test_a_customer_subscribes_and_sees_only_its_own(shop):
         expected = buyer.post("/subscriptions?dry_run=true", json=wanted(shop)).json()
         assert (expected["matching"], expected["decision"], expected["licences"]) == (1, "allow", ["kz-export-eula-2"])
         assert expected["examples"][0]["currency"] == "USD"
+        bare = buyer.post("/subscriptions?dry_run=true", json=wanted(shop, order={})).json()
+        assert bare["licences"] == expected["licences"]
         assert "1 would be delivered as they are." in expected["words"]
         assert buyer.get("/subscriptions").json() == {"subscriptions": []}
         body = wanted(shop, submission_key="k", notify={"webhook": "https://hooks.example/x"})

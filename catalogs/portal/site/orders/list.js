@@ -5,6 +5,7 @@ import { fill, h, icon } from "../dom.js";
 import { area, bytes, counted, known, minute, t } from "../i18n.js";
 import { pleaseSignIn } from "../signing.js";
 import { money } from "./checkout.js";
+import { Subscriptions } from "./subscriptions.js";
 
 const MOVING = new Set(["received", "accepted", "in_progress"]);
 const OPEN = new Set(["received", "accepted", "held", "failed"]);
@@ -34,7 +35,9 @@ class All {
   constructor(page, signal) {
     Object.assign(this, { page, signal, title: t("orders.title") });
     this.body = h("div", {}, h("p", { class: "hint" }, t("orders.asking")));
-    this.element = h("article", { class: "item narrow" }, h("h1", {}, t("orders.title")), this.body);
+    this.subscriptions = new Subscriptions(page, signal);
+    this.subscriptions.element.hidden = true;
+    this.element = h("article", { class: "item narrow" }, h("h1", {}, t("orders.title")), this.body, this.subscriptions.element);
   }
 
   async load() {
@@ -48,6 +51,8 @@ class All {
     if (!found) return;
     fill(this.body, found.orders.length ? h("ul", { class: "orders" }, found.orders.map(line))
       : h("div", { class: "notice empty" }, icon("list"), h("p", {}, t("orders.empty")), h("a", { class: "button", href: "/" }, t("head.search"))));
+    this.subscriptions.element.hidden = false;
+    await this.subscriptions.load();
   }
 }
 
