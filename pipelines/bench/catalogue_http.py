@@ -23,6 +23,7 @@ class Served:
     """A server that answers; one connection to it, held open as clients do."""
 
     def __init__(self, port: int, token: str, process: subprocess.Popen[bytes]) -> None:
+        self.port = port
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._process = process

@@ -206,6 +206,48 @@ def flow(
         _told(result, describe, as_json=as_json)
 
 
+@bench.command()
+def load(
+    home: HomeOption = None,
+    seconds: Annotated[float, typer.Option(help="How long it goes on.", min=1)] = 300.0,
+    customers: Annotated[int, typer.Option(help="Customers, each with a connection of its own.", min=1, max=500)] = 50,
+    per_second: Annotated[float, typer.Option(help="Requests of all of them together.", min=0.1)] = 20.0,
+    items: Annotated[int, typer.Option(help="Synthetic items in the catalogue.", min=100)] = 20_000,
+    scenes: Annotated[int, typer.Option(help="Small scenes that are processed, for tiles and pictures.", min=1)] = 4,
+    report: Annotated[Path | None, typer.Option(help="Folder for load.md and load.json.", metavar="DIR")] = None,
+    readme: Annotated[
+        Path | None,
+        typer.Option(help="Markdown file whose section between the bench markers is renewed.", exists=True),
+    ] = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Have fifty customers search, look at tiles and thumbnails, ask for quotes and list orders, all at once.
+
+    An installation of its own is made and served by the real server. Says p50 and p95 of every kind of request, and
+    every request on which the server failed.
+
+    Example: `qyran bench load --seconds 60 --report bench/`
+    """
+    configure_logging(debug=debug)
+    with plain_errors(as_json=as_json, debug=debug):
+        from configs.settings import Home
+        from pipelines.bench.load import LoadBenchOptions, run_load_bench
+        from pipelines.bench.load_results import describe, write_report
+        from pipelines.bench.report import renew_between
+
+        options = LoadBenchOptions(
+            seconds=seconds, customers=customers, per_second=per_second, items=items, scenes=scenes
+        )
+        with _measuring() as tell:
+            result = run_load_bench(Home.resolve(home).path / "bench", options, progress=tell)
+        if report is not None:
+            write_report(result, report)
+        if readme is not None:
+            renew_between(readme, "load", f"\n{describe(result)}")
+        _told(result, describe, as_json=as_json)
+
+
 @contextmanager
 def _measuring() -> Iterator[Callable[[int, int, str], None]]:
     """A bar. Told to end, it ends as after Ctrl-C: what was started is ended, what was written is removed."""
