@@ -17,6 +17,7 @@ _COLLECTION = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 _LONGEST_URL = 500
+_LARGEST_AREA = 524_288
 
 
 class SubscriptionState(StrEnum):
@@ -124,7 +125,11 @@ class SubscriptionRequest(_Value):
     @field_validator("area")
     @classmethod
     def _plain(cls, area: dict[str, Any]) -> dict[str, Any]:
-        return dict(json.loads(json.dumps(area)))  # as it is read again: the same request is the same
+        # Of what can be kept; and as it is read again, so that the same request is the same.
+        text = json.dumps(area, ensure_ascii=False, allow_nan=False).encode()
+        if len(text) > _LARGEST_AREA:
+            raise ValueError(f"an area has at most {_LARGEST_AREA} bytes")
+        return dict(json.loads(text))
 
     @field_validator("collections")
     @classmethod

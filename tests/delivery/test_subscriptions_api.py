@@ -81,9 +81,12 @@ def test_what_is_wrong_is_said_in_plain_words(shop):
             ({"notify": {"webhook": "file:///etc/passwd"}}, 400, "request.invalid"),
             ({"notify": {"mail": "a@b\r\nBcc: c@d"}}, 400, "request.invalid"),
             ({"collections": []}, 400, "request.invalid"),
+            ({"area": {"type": "Feature", "properties": {"a": "\ud800"}, "geometry": None}}, 400, "request.invalid"),
+            ({"area": {"type": "Polygon", "note": "x" * 600_000, "coordinates": []}}, 400, "request.invalid"),
             ({"to": "s3://else/where"}, 400, "request.invalid"),
         ):
-            answer = buyer.post("/subscriptions", json=wanted(shop, **wrong))
+            text = json.dumps(wanted(shop, **wrong))
+            answer = buyer.post("/subscriptions", content=text, headers={"Content-Type": "application/json"})
             assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
