@@ -62,7 +62,8 @@ FLOWS: tuple[Flow[Any, Any], ...] = (
 
 SCHEDULES: Mapping[str, tuple[Schedule, ...]] = {
     "keep-archive": (Cron("30 2 * * *", timezone="Asia/Almaty", slug="nightly", parameters={"request": {}}),),
-    "watch-landing": (Cron("* * * * *", timezone="Asia/Almaty", slug="every-minute", parameters={"request": {}}),),
+    # Where something lands a bell is rung at once (pipelines.bell).
+    "watch-landing": (Cron("*/5 * * * *", timezone="Asia/Almaty", slug="now-and-then", parameters={"request": {}}),),
     "deliver-order": (Cron("*/2 * * * *", timezone="Asia/Almaty", slug="what-is-due", parameters={"request": {}}),),
     # Between the runs that deliver: what one orders the next one makes.
     "serve-subscriptions": (

@@ -6,10 +6,9 @@ it is, the same run: all flows may be run twice, and do nothing the second time 
 and again is ended: what kills a machine must not do so for ever.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import httpx
 
+from pipelines.prefect_http import prefect_client
 from processing.archive import durable
 
 MOST_STARTS = 3
@@ -85,7 +85,7 @@ class Orphans:
             What was done, in words. Nothing where the server does not answer: it is asked again.
         """
         try:
-            with self._client() as client:
+            with prefect_client(self.environment) as client:
                 return self._settled(client, at_once=at_once)
         except (httpx.HTTPError, ValueError, KeyError):
             return []
@@ -138,21 +138,6 @@ class Orphans:
         if ours != known:
             durable.write_file(self.ledger, ("\n".join(sorted(ours)) + "\n").encode())
         return ours
-
-    @contextmanager
-    def _client(self) -> Iterator[httpx.Client]:
-        user, _, password = self.environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
-        us = f"qyran-{os.getpid()}"
-        with httpx.Client(
-            base_url=self.environment["PREFECT_API_URL"],
-            auth=(user, password) if user else None,
-            trust_env=False,
-            timeout=30,
-        ) as client:
-            token = client.get("/csrf-token", params={"client": us})
-            if token.status_code == httpx.codes.OK:
-                client.headers.update({"Prefect-Csrf-Token": token.json()["token"], "Prefect-Csrf-Client": us})
-            yield client
 
 
 def _claimed(client: httpx.Client) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from configs.catalogue import load_catalogue_config
 from configs.settings import Home
+from pipelines.bell import Bell
 from pipelines.orphans import Orphans
 from pipelines.prefect_env import LOOPBACK, SERVER_FILE, WORK_POOL, announce_server, prefect_environment
 from pipelines.process_tree import ProcessTree, Program
@@ -109,7 +110,7 @@ def serve(home: Home, *, port: int, prefect_port: int, say: Say, ready: Callable
                 if program.name == _SERVER:
                     announce_server(home.prefect, f"http://{HOST}:{prefect_port}/api", program.process.pid)
 
-            tend(tree, Orphans(tree.environment), say, restarted)
+            tend(tree, Orphans(tree.environment), Bell(home, tree.environment), say, restarted)
         except Ended:
             say("ending")
         finally:
@@ -147,9 +148,9 @@ def worker_command() -> list[str]:
 
 
 def tend(
-    tree: ProcessTree, orphans: Orphans, say: Say, restarted: Callable[[Program], object] = lambda _: None
+    tree: ProcessTree, orphans: Orphans, bell: Bell, say: Say, restarted: Callable[[Program], object] = lambda _: None
 ) -> NoReturn:
-    """Until a signal comes: start again what dies, and look after runs that were cut off.
+    """Until a signal comes: start again what dies, look after runs that were cut off, hear what lands.
 
     Parameters
     ----------
@@ -164,6 +165,7 @@ def tend(
             for line in orphans.settle():
                 say(line)
             looked = time.monotonic()
+        bell.listen()
         time.sleep(1)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from configs.settings import Home
+from pipelines.bell import Bell
 from pipelines.orphans import Orphans
 from pipelines.prefect_env import prefect_environment
 from pipelines.process_tree import ProcessTree
@@ -61,7 +62,7 @@ def serve_worker(home: Home) -> None:
             tree.finish(tree.start("enrol", [sys.executable, "-m", "pipelines.enrol"]), _START_S)
             tree.start("worker", worker_command(), after=server_answers, spare=True)
             _say("ready")
-            tend(tree, orphans, _say)
+            tend(tree, orphans, Bell(home, tree.environment), _say)
         except Ended:
             _say("ending")
         finally:

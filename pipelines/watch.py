@@ -1,9 +1,10 @@
 """The flow ``watch-landing``: what is dropped into `HOME/landing` is processed, once, without a hand.
 
-It runs every minute. A package that is **whole** is moved into `HOME/claimed`, and a run of `process-scene` is made
-for it. When that is over, the package leaves: its copy is in `HOME/inputs` if products were made from it, in
-`HOME/quarantine` with the reason if not. A package that is held for want of something, such as elevations, stays
-claimed and is tried again. What a killed run or a power cut left is taken up by the next look.
+It runs as soon as something lands, and every five minutes. A package that is **whole** is moved into `HOME/claimed`,
+and a run of `process-scene` is made for it. When that is over, the package leaves: its copy is in `HOME/inputs` if
+products were made from it, in `HOME/quarantine` with the reason if not. A package that is held for want of something,
+such as elevations, stays claimed and is tried again. What a killed run or a power cut left is taken up by the next
+look.
 
 *Nothing happens to a package?* Its line in the artifact `landing` says what it is waited for.
 """

@@ -5,6 +5,7 @@ never makes a run. So this asks for the runs.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import httpx
 import pytest
 
 from configs.settings import Home
+from pipelines.bell import Bell
 from pipelines.journal import read_events, record_event
 from pipelines.passes_book import PassState, all_passes, pass_record, write_pass
 from tests.services.prefect_server import ask, prefect_server, prefect_worker
@@ -33,6 +35,13 @@ for _ in range(2):  # registering again must change nothing
     register([deployment_of(flow, schedules=[hourly] if flow.name == "process-scene" else None) for flow in FLOWS])
 """
 
+
+WATCH = """
+from pipelines.deployments import deployment_of, register
+from pipelines.watch import watch_landing
+
+register([deployment_of(watch_landing)])
+"""
 
 KEEP = """
 import sys
@@ -313,3 +322,44 @@ def test_the_shipped_automation_tells_a_webhook_of_trouble_only(server: dict[str
                 break
     assert heard
     assert {json.loads(body)["text"] for body in heard} == {"qyran.scene.quarantined: bad checksum"}
+
+
+def test_the_bell_begins_one_look_for_what_is_new(server: dict[str, str], home: Home) -> None:
+    """The packages lie there and wait; no worker runs here, so looks that were begun can be counted."""
+    subprocess.run([sys.executable, "-c", WATCH], env=server, check=True, timeout=240)
+    (home.configs / "landing.yaml").write_text("stable_seconds: 3600\n")
+    home.landing.mkdir(parents=True)
+    bell = Bell(home, server, every_s=0)
+    runs = {"flow_runs": {"tags": {"all_": ["bell"]}, "state": {"type": {"any_": ["SCHEDULED"]}}}}
+
+    def rung() -> tuple[bool, int]:
+        return bell.listen(), ask(server, "/flow_runs/count", runs)
+
+    assert rung() == (False, 0), "nothing lies there"
+    (home.landing / "first.zip").write_bytes(b"PK")
+    assert rung() == (True, 1)
+    assert rung() == (False, 1), "it has rung for that"
+    (home.landing / "second.zip").write_bytes(b"PK")
+    assert rung() == (True, 1), "the look that is about to begin will see it"
+    for run in ask(server, "/flow_runs/filter", runs):
+        ask(server, f"/flow_runs/{run['id']}/set_state", {"state": {"type": "COMPLETED"}, "force": True})
+    (home.configs / "landing.yaml").write_text("stable_seconds: 0\n")
+    assert rung() == (True, 1), "nothing changes in it any more"
+    assert rung() == (False, 1)
+    claim = home.claimed / "first_1" / "claim.json"
+    claim.parent.mkdir(parents=True)
+    claim.write_text(json.dumps({"next_try": None}))
+    assert rung() == (False, 1)
+    claim.with_name("outcome.json").write_text("{}")
+    assert rung() == (True, 1), "its run is over"
+    claim.write_text(json.dumps({"next_try": (datetime.now(UTC) - timedelta(seconds=1)).isoformat()}))
+    assert rung() == (True, 1), "it is to be tried again"
+
+    (deployment,) = ask(server, "/deployments/filter", {"deployments": {"name": {"any_": ["watch-landing"]}}})
+    ask(server, f"/deployments/{deployment['id']}/pause_deployment", {})
+    (home.landing / "third.zip").write_bytes(b"PK")
+    assert rung() == (False, 1), "an operator has put it to rest"
+    ask(server, f"/deployments/{deployment['id']}/resume_deployment", {})
+    assert rung() == (True, 1)
+    shutil.rmtree(home.landing)
+    assert rung() == (False, 1), "no landing zone is no reason to fall over"

@@ -102,4 +102,4 @@ def ask(server: dict[str, str], path: str, body: dict[str, Any]) -> Any:
         headers = {"Prefect-Csrf-Token": proof.json()["token"], "Prefect-Csrf-Client": "tests"}
         answer = client.post(f"{url}{path}", json=body, headers=headers)
     answer.raise_for_status()
-    return answer.json()
+    return answer.json() if answer.content else None
