@@ -161,6 +161,8 @@ def _kill_when_it_writes(home: Path, worker: int) -> None:
 @pytest.mark.services
 def test_a_run_that_is_cancelled_stops_its_work(tls_cluster, tmp_path):
     """As Prefect cancels: an exception in the thread that waits. Nothing of the run is at work when it gets out."""
+    # Whoever starts the tests in the background of a script has Ctrl-C ignored in them.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     config = ComputeConfig.model_validate(
         {"compute": "address", "address": tls_cluster.address, "tls": tls_cluster.certificates.config}
     )
@@ -178,6 +180,7 @@ def test_a_run_that_is_cancelled_stops_its_work(tls_cluster, tmp_path):
     assert count < 40
     time.sleep(1)
     assert sum(path.exists() for path in begun) == count, "the cluster went on"
+    signal.signal(signal.SIGINT, before)
 
 
 def _piece(path: str) -> None:
