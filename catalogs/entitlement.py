@@ -8,7 +8,8 @@ from shapely.geometry.base import BaseGeometry
 
 type Condition = Mapping[str, Any] | bool
 """CQL2 JSON on items. A geometry in it may be one of shapely's, and ``{"fact": NAME, "is": "number" | "text"}``
-is a property as policy reads it: unknown where it is of another kind or in doubt (``catalogs.policy.terms.doubts``)."""
+is a property as policy reads it: unknown where it is of another kind or in doubt (``catalogs.policy.terms.doubts``);
+``{"op": "flagged", "args": [NAME, ...]}``: one of these is in doubt."""
 
 
 @dataclass(frozen=True, slots=True)

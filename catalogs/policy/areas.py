@@ -18,9 +18,10 @@ from pyproj.exceptions import ProjError
 from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
+from catalogs.policy.terms import WIDE_M
 from processing.model.errors import BadInput
 
-_WIDER_M = (30.0, 100.0, 300.0, 1_000.0)
+_WIDER_M = (30.0, 100.0, 300.0, WIDE_M)
 """CE90 up to which an area is widened, besides its own buffer; products less accurate than all touch it for certain."""
 _LON_LAT = CRS.from_epsg(4326)
 _EARTH_M = 6_371_008.8

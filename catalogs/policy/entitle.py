@@ -20,7 +20,7 @@ from catalogs.policy.decide import least_taken
 from catalogs.policy.evaluate import Question, class_of, moment_of, of_party
 from catalogs.policy.grammar import All, Any, Compare, Constant, Listed, Missing, Node, Not, Placed, Stale
 from catalogs.policy.rules import Directive, Policy, Rule
-from catalogs.policy.terms import CE90, GSD, Action, Effect, Party
+from catalogs.policy.terms import CE90, CE90_WIDE, GSD, Action, Effect, Party
 
 _EVERYWHERE = shapely.box(-180, -90, 180, 90)
 
@@ -76,7 +76,8 @@ def _masked(area: Area, policy: Policy, where: Cql, unless: Cql) -> Iterator[Hid
     wide.append((ce90, _EVERYWHERE if assumed is None else assumed))
     # No shape is wide enough, or what is stated is no accuracy: all of it is masked.
     doubted = _all([_negated(ce90), {"op": "isNull", "args": [{"fact": CE90, "is": "number"}]}])
-    wide.append((_any([_operation(">", CE90, narrower), doubted]), _EVERYWHERE))
+    flagged = {"op": "flagged", "args": [CE90, CE90_WIDE]}  # stores know of these beforehand: they are few
+    wide.append((_all([flagged, _any([_operation(">", CE90, narrower), doubted])]), _EVERYWHERE))
     for accuracy, shape in wide:
         if not shape.is_empty:
             yield Hidden(shape, _all([where, accuracy]), unless)

@@ -185,6 +185,9 @@ class Decision:
 
 GSD, CE90, SPECTRAL, BANDS = "gsd", "qyran:ce90_m", "qyran:spectral", "qyran:band_count"
 """Properties of an item from which facts are taken."""
+FACTS = (GSD, CE90, SPECTRAL, BANDS)
+CE90_WIDE, WIDE_M = "qyran:ce90_m:wide", 1_000.0
+"""Every area is widened for a CE90 of so many metres at least."""
 
 
 def product_facts(item: Mapping[str, Any]) -> ProductFacts:
@@ -209,9 +212,13 @@ def product_facts(item: Mapping[str, Any]) -> ProductFacts:
 
 
 def doubts(item: Mapping[str, Any]) -> tuple[str, ...]:
-    """Properties of an item that state what policy takes as unknown: a store must do so, too."""
+    """Properties of an item that state what policy takes as unknown: a store must do so, too.
+
+    With them ``CE90_WIDE``, of what is so badly located that it may be too badly for every area.
+    """
     properties, known = item.get("properties") or {}, _known(item)
-    return tuple(name for name, value in known.items() if value is None and properties.get(name) is not None)
+    found = [name for name, value in known.items() if value is None and properties.get(name) is not None]
+    return (*found, CE90_WIDE) if (known[CE90] or 0) > WIDE_M else tuple(found)
 
 
 def _known(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,12 +14,17 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from catalogs.policy.terms import FACTS
 from catalogs.store.cql import Node, bad_filter
 from catalogs.store.request import BEGINNING, END, bbox_geometry, geometry, interval, microseconds
 from catalogs.store.rows import CLOUD
 
 type Comparison = Callable[[str, Sequence[Node]], "Sql"]
 """An operator and its two arguments, as a store compares them."""
+
+
+_READ = ("json_extract", "CASE WHEN json_type", "CASE WHEN i.key NOT IN")
+"""How what is read out of a row's JSON begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +68,12 @@ def field(name: str) -> Sql:
 def _fact(node: Mapping[str, Any]) -> Sql:
     """A property as policy reads it: unknown where it is of another kind, or in doubt."""
     name, path = str(node["fact"]), f'$."{node["fact"]}"'
+    sound = "i.key NOT IN (SELECT key FROM doubts WHERE fact = ?)"
+    if name in FACTS:  # whatever is of another kind is in doubt
+        return Sql(f"CASE WHEN {sound} THEN json_extract(i.properties, ?) END", (name, path))
     kinds = "'integer', 'real'" if node["is"] == "number" else "'text'"
     return Sql(
-        f"CASE WHEN json_type(i.properties, ?) IN ({kinds}) AND i.key NOT IN"  # noqa: S608 - one of two
-        " (SELECT key FROM doubts WHERE fact = ?) THEN json_extract(i.properties, ?) END",
-        (path, name, path),
+        f"CASE WHEN json_type(i.properties, ?) IN ({kinds}) THEN json_extract(i.properties, ?) END", (path, path)
     )
 
 
@@ -81,6 +87,9 @@ def _condition(node: Node) -> Sql:
         return joined(op, [_condition(argument) for argument in arguments])
     if op == "isnull":
         return Sql.join("({} IS NULL)", _value(only(arguments)))
+    if op == "flagged":
+        named = ", ".join("?" * len(arguments))
+        return Sql(f"i.key IN (SELECT key FROM doubts WHERE fact IN ({named}))", tuple(arguments))  # noqa: S608
     builder = _BUILDERS.get(op)
     if builder is None:
         raise bad_filter(f"'{op}' is not supported")
@@ -117,7 +126,7 @@ def _comparison(op: str, arguments: Sequence[Node]) -> Sql:
 
 def _compare(left: Sql, op: str, right: Sql) -> Sql:
     """Unknown where one side is text and the other is not. A property is read out of its JSON once."""
-    if right.text == "?" and left.text.startswith(("json_extract", "CASE WHEN json_type")):
+    if right.text == "?" and left.text.startswith(_READ):
         is_text = "=" if isinstance(right.values[0], str) else "<>"
         inner = Sql.join("(SELECT {} AS v LIMIT 1)", left)
         chosen = f"CASE WHEN typeof(v) {is_text} 'text' THEN v {op} {{}} END"

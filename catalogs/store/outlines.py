@@ -1,8 +1,10 @@
 """What an entitlement comes to in the embedded store: which items, and what of their outlines."""
 
+from dataclasses import replace
 from itertools import batched
 
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from catalogs.entitlement import Entitlement, Hidden
 from catalogs.store.filters import Sql, compile_filter
@@ -16,13 +18,29 @@ def let_through(entitlement: Entitlement) -> list[Sql]:
     """Conditions on ``items AS i`` besides its collections: what policy says, and that something is left to be seen."""
     found = [] if entitlement.condition is None else [compile_filter(dict(entitlement.condition))]
     if entitlement.hidden:
-        touched = Sql.join(" OR ".join(["{}"] * len(entitlement.hidden)), *map(_concerned, entitlement.hidden))
-        found.append(Sql.join("CASE WHEN {} THEN is_something({}) ELSE 1 END", touched, outline(entitlement)))
+        found.append(
+            Sql.join("CASE WHEN {} THEN is_something({}) ELSE 1 END", _touched(entitlement), _left(entitlement))
+        )
     return found
 
 
 def outline(entitlement: Entitlement) -> Sql:
     """What is left of an item's outline, as WKB."""
+    if not entitlement.hidden:
+        return Sql("i.shape")
+    return Sql.join("CASE WHEN {} THEN {} ELSE i.shape END", _touched(entitlement), _left(entitlement))
+
+
+def near(entitlement: Entitlement, area: BaseGeometry | None) -> Entitlement:
+    """The same for whoever asks for what touches a place: ground that is hidden elsewhere changes nothing there."""
+    if area is None or not entitlement.hidden:
+        return entitlement
+    return replace(
+        entitlement, hidden=tuple(part for part in entitlement.hidden if shapely.intersects(part.shape, area))
+    )
+
+
+def _left(entitlement: Entitlement) -> Sql:
     found = Sql("i.shape")
     # Side by side, as SQLite's parser nests but a hundred deep.
     for parts in batched(entitlement.hidden, _ARGUMENTS):
@@ -38,7 +56,15 @@ def bounds(entitlement: Entitlement) -> list[Sql]:
     """West, south, east, north of what is left of an item's outline."""
     if not entitlement.hidden:
         return [Sql(f"i.{side}") for side in _SIDES]
-    return [Sql.join(f"bound({{}}, {place})", outline(entitlement)) for place in range(len(_SIDES))]
+    touched, left = _touched(entitlement), _left(entitlement)
+    return [
+        Sql.join(f"CASE WHEN {{}} THEN bound({{}}, {place}) ELSE i.{side} END", touched, left)
+        for place, side in enumerate(_SIDES)
+    ]
+
+
+def _touched(entitlement: Entitlement) -> Sql:
+    return Sql.join(" OR ".join(["{}"] * len(entitlement.hidden)), *map(_concerned, entitlement.hidden))
 
 
 def _concerned(part: Hidden) -> Sql:

@@ -64,6 +64,8 @@ def compile_filter(node: Node) -> Sql:
     op, arguments = str(node["op"]).lower(), node.get("args", [])
     if op in ("and", "or", "not"):
         return joined(op, [compile_filter(argument) for argument in arguments])
+    if op == "flagged":
+        return Sql("coalesce(i.private->'doubts' ?| %s::text[], FALSE)", (list(arguments),))
     if op == "isnull":
         value = _value(only(arguments))
         views = [view for view in (value.number, value.text) if view is not None]

@@ -19,6 +19,7 @@ from catalogs.store import extents
 from catalogs.store.cql import Node, filter_area, parse_filter, with_outline
 from catalogs.store.filters import Sql, compile_filter, field
 from catalogs.store.outlines import let_through, outline
+from catalogs.store.outlines import near as in_sight
 from catalogs.store.protocol import NEWEST_FIRST, SearchRequest
 from catalogs.store.request import BEGINNING, END, interval, search_area
 from catalogs.store.rows import CLOUD, DECADE_US, PARTS
@@ -99,10 +100,10 @@ def make_plan(
     wanted = terms(request.text)
     conditions = _ids_and_times(connection, request, span, first_by_time=by_time(request))
     # What costs least is asked first: the item's box, then the filter, then its geometry.
-    seen = outline(entitlement)
-    near, exact = ([], []) if area is None else _touching(area, seen)
     if node is not None and entitlement.hidden:
-        node = with_outline(node, seen)
+        node = with_outline(node, outline(entitlement))
+    entitlement = in_sight(entitlement, area)
+    near, exact = ([], []) if area is None else _touching(area, outline(entitlement))
     conditions += near
     if node is not None and exact:
         # SQLite would look at geometries before it looks into JSON, which is faster: CASE keeps the order.
