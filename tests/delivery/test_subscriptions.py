@@ -4,6 +4,7 @@ import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -90,6 +91,7 @@ def rfc(moment: datetime) -> str:
 def subscribed(house):
     (house.home / "configs").mkdir(exist_ok=True)
     (house.home / "configs" / "catalogue.yaml").write_text("public_url: https://data.example\n")
+    house = replace(house, item=copy.deepcopy(house.item), ids=dict(house.ids))  # other tests use the same
     house.item["properties"]["published"] = rfc(now_utc() - timedelta(days=300))
     with open_desk(house.home) as desk:
         desk.store.put_item(house.item)
