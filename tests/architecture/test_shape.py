@@ -22,6 +22,7 @@ LONG_FUNCTIONS: dict[str, str] = {
 MANY_PARAMETERS: dict[str, str] = {
     "pipelines/cli/backfill.py:backfill": "the command's options are its parameters",
     "pipelines/cli/bench.py:ortho": "the command's options are its parameters",
+    "pipelines/cli/bench.py:load": "the command's options are its parameters",
     "pipelines/cli/adjust.py:adjust": "the command's options are its parameters",
     "pipelines/cli/customer.py:add": "the command's options are its parameters",
     "pipelines/cli/customer_terms.py:quota": "the command's options are its parameters",
