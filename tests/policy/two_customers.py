@@ -71,6 +71,7 @@ class World:
     clients: dict[str, httpx.Client]
     ids: dict[str, str]
     orders: dict[str, str] = field(default_factory=dict)
+    subscriptions: dict[str, str] = field(default_factory=dict)
 
     @property
     def collection(self) -> str:
