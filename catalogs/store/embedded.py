@@ -11,12 +11,13 @@ from pathlib import Path
 import orjson
 
 from catalogs.entitlement import EVERYTHING, Entitlement
-from catalogs.store import database, extents, refusals, writing
+from catalogs.store import database, refusals, writing
 from catalogs.store.aggregate import aggregated
+from catalogs.store.edges import reach_of
 from catalogs.store.filters import Sql
-from catalogs.store.outlines import bounds, let_through
+from catalogs.store.outlines import let_through
 from catalogs.store.pages import QUERY_S, find_page
-from catalogs.store.plan import all_of, make_plan, sort_keys
+from catalogs.store.plan import make_plan, sort_keys
 from catalogs.store.protocol import (
     ANYWHERE,
     Aggregation,
@@ -209,16 +210,7 @@ class EmbeddedStore:
 
     def _with_extent(self, collection: Collection, entitlement: Entitlement) -> Collection:
         """What the items cover that may be seen, in the place of what the collection was put with."""
-        connection, name = self._connection, str(collection["id"])
-        if entitlement.unlimited:
-            _, reach = extents.extent_of(connection, name)
-        else:
-            question = Sql.join(
-                "SELECT min(starts), max(stops), min({}), min({}), max({}), max({}) FROM items AS i WHERE {}",
-                *bounds(entitlement), all_of([Sql("i.collection = ?", (name,)), *let_through(entitlement)]),
-            )  # fmt: skip
-            reach = connection.execute(question.text, question.values).fetchone()
-        first, last, west, south, east, north = reach
+        first, last, west, south, east, north = reach_of(self._connection, str(collection["id"]), entitlement)
         if first is None or last is None:
             # What a collection was put with may tell of items.
             return collection if entitlement.unlimited else collection | {"extent": ANYWHERE}
