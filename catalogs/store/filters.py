@@ -16,6 +16,7 @@ from shapely.geometry.base import BaseGeometry
 
 from catalogs.policy.terms import FACTS
 from catalogs.store.cql import Node, bad_filter
+from catalogs.store.identity import wkb_of
 from catalogs.store.request import BEGINNING, END, bbox_geometry, geometry, interval, microseconds
 from catalogs.store.rows import CLOUD
 
@@ -172,7 +173,7 @@ def _shape(node: Node) -> Sql:
     if isinstance(node, Sql):
         return node
     if isinstance(node, BaseGeometry):
-        return Sql("?", (shapely.to_wkb(node),))
+        return Sql("?", (wkb_of(node),))
     if isinstance(node, Mapping) and node.get("property") == "geometry":
         return Sql("i.shape")
     if isinstance(node, Mapping) and "bbox" in node:

@@ -8,6 +8,7 @@ from shapely.geometry.base import BaseGeometry
 
 from catalogs.entitlement import Entitlement, Hidden
 from catalogs.store.filters import Sql, compile_filter
+from catalogs.store.identity import by_identity, wkb_of
 
 _ARGUMENTS = 100
 _WORLD = (-180.0, -90.0, 180.0, 90.0)
@@ -45,8 +46,7 @@ def _left(entitlement: Entitlement) -> Sql:
     # Side by side, as SQLite's parser nests but a hundred deep.
     for parts in batched(entitlement.hidden, _ARGUMENTS):
         taken = [
-            Sql.join("CASE WHEN {} THEN {} END", _concerned(part), Sql("?", (shapely.to_wkb(part.shape),)))
-            for part in parts
+            Sql.join("CASE WHEN {} THEN {} END", _concerned(part), Sql("?", (wkb_of(part.shape),))) for part in parts
         ]
         found = Sql.join(f"outside({{}}{', {}' * len(taken)})", found, *taken)
     return found
@@ -67,6 +67,7 @@ def _touched(entitlement: Entitlement) -> Sql:
     return Sql.join(" OR ".join(["{}"] * len(entitlement.hidden)), *map(_concerned, entitlement.hidden))
 
 
+@by_identity
 def _concerned(part: Hidden) -> Sql:
     """Whether ground is hidden of an item; of most, their boxes tell that it is not."""
     conditions = []
