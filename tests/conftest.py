@@ -79,7 +79,6 @@ LONGEST_FIRST = (
     "pipelines/test_schedules.py",
     "faults/test_state_machine.py",
     "faults/test_system_calls.py",
-    "faults/test_kills.py",
     "pipelines/test_up.py",
     "portal/test_people.py",
     "pipelines/test_adjust.py",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return write_series(tmp_path_factory.mktemp("deliveries") / "archive", 4)
+    return write_series(tmp_path_factory.mktemp("deliveries") / "archive", 5)
 
 
 def backfill(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -86,6 +87,20 @@ def test_what_is_urgent_goes_before_what_waits_longer(house, scenes):
     assert limits == {
         "qyran-cpu": (1, 0), "qyran-memory": (2, 0), "qyran-disk": (1, 0), "qyran-licence-lens": (1, 0),
     }  # fmt: skip
+
+
+@pytest.mark.services
+def test_a_killed_worker_costs_no_scene(house, scenes):
+    """In mid-scene. More of these, of everything that can be killed: :mod:`tests.faults.kills`."""
+    staging = house.home / "staging"
+    run = house.begin("process-scene", {"package": str(scenes[4])})
+    until(lambda: any("--" in path.name for path in staging.glob("*")), 240, "it never began to compute")
+    (worker,) = house.processes(b"\0worker\0start")
+    os.kill(worker, signal.SIGKILL)
+    states = house.wait([run], 400)
+    assert states[run]["name"] == "Published", states
+    until(lambda: house.processes(b"\0worker\0start") not in ([], [worker]), 120, "there is no worker any more")
+    assert [path for path in staging.glob("*") if "--" in path.name] == []
 
 
 @pytest.mark.services
