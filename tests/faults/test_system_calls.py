@@ -16,7 +16,7 @@ from tests.faults.servers import SERVERS
 from tests.faults.syscalls import every_call
 
 SCENARIOS = ("new", "again")
-FLOOR = 800
+FLOOR = 600
 """Of the thousand and more of a session: the other tests of this room add theirs."""
 pytestmark = pytest.mark.skipif(not syscalls.available(), reason="this kernel lets no process fail another's calls")
 

@@ -196,6 +196,24 @@ def test_schedules_make_runs(running):
     }
 
 
+def test_a_program_that_dies_is_started_again(running):
+    home, addresses, process = running
+
+    def answers() -> bool:
+        try:
+            return httpx.get(addresses["catalogue"] + "healthz", trust_env=False, timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def servers() -> list[int]:
+        return [pid for pid in programs_of(home) if b"serve_api" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    (before,) = servers()
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: answers() and before not in servers(), 120, "the catalogue did not come back")
+    assert process.poll() is None
+
+
 def test_it_ends_without_a_trace(running):
     """Last: it ends the one that the others used."""
     home, addresses, process = running
@@ -215,29 +233,3 @@ def test_killed_it_takes_its_programs_along(tmp_path):
         wait_until(lambda: len(programs_of(home)) >= 2, 120, "its programs did not start")
         process.kill()
     wait_until(lambda: programs_of(home) == set(), 60, "its programs outlived it")
-
-
-def test_a_program_that_dies_is_started_again(tmp_path):
-    home = tmp_path / "home"
-    process, port, _ = started(home)
-
-    def answers() -> bool:
-        try:
-            return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False, timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def servers() -> list[int]:
-        return [pid for pid in programs_of(home) if b"serve_api" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-
-    with process:
-        assert process.stdout is not None
-        while not process.stdout.readline().startswith("}"):
-            assert process.poll() is None
-        (before,) = servers()
-        os.kill(before, signal.SIGKILL)
-        wait_until(lambda: answers() and before not in servers(), 120, "the catalogue did not come back")
-        assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(90) == 0
-    assert programs_of(home) == set()
