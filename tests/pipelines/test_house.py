@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -104,8 +105,11 @@ def test_a_killed_worker_costs_no_scene(house, scenes):
 
 
 @pytest.mark.services
-def test_a_backfill_goes_on_where_it_was(house, scenes):
-    folder = scenes[0].parent
+def test_a_backfill_goes_on_where_it_was(house, scenes, tmp_path):
+    """One of the two is in the archive already."""
+    folder = tmp_path / "older"
+    for scene in (scenes[0], scenes[3]):
+        shutil.copytree(scene, folder / scene.name)
     assert backfill(house, "--pause").returncode == 0
     with house.prefect() as client:
         assert client.get(f"/work_pools/qyran/queues/{BACKGROUND}").json()["is_paused"] is True
@@ -113,7 +117,7 @@ def test_a_backfill_goes_on_where_it_was(house, scenes):
     first = backfill(house, str(folder), "--json")
     assert first.returncode == 0, first.stderr
     told = [json.loads(line) for line in first.stdout.splitlines()]
-    assert {Path(one["package"]).name for one in told} == {scene.name for scene in scenes}
+    assert {Path(one["package"]).name for one in told} == {scenes[0].name, scenes[3].name}
     assert {one["state"] for one in told} == {"Published"}
     again = [json.loads(line) for line in backfill(house, str(folder), "--json").stdout.splitlines()]
     assert {one["run"] for one in again} == {one["run"] for one in told}, "nothing is done twice"
