@@ -32,8 +32,9 @@ _SCHEDULED_ALONE = frozenset({"watch-landing", "keep-archive"})
 """Flows that a schedule begins again anyway."""
 _CRASHED_S = 900.0
 """What crashed longer ago has been seen by people, who may have begun it anew."""
-_DIED = ("Process exited", "Flow run infrastructure exited")
-"""How Prefect's worker tells of a process that died; a flow that raised is ``Failed``."""
+_DIED = ("Process exited", "Flow run infrastructure exited", "Execution was aborted by Python system exit call")
+"""How Prefect tells of a process that died, or that ended itself when its worker was gone; a flow that raised is
+``Failed``."""
 _LANDING = "landing"
 _VARIABLE = b"PREFECT__FLOW_RUN_ID="
 _PAGE = 200
