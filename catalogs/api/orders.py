@@ -47,8 +47,13 @@ async def _at_desk[Answer](request: Request, work: Callable[[Desk], Answer]) -> 
     return await anyio.to_thread.run_sync(lambda: work(desk_of(request)))
 
 
-def _customer(request: Request) -> Principal:
+def customer_of(request: Request, what: str = "orders") -> Principal:
     """Whoever has signed in, by a token that is for orders.
+
+    Parameters
+    ----------
+    what
+        Is asked for; told to whoever may not have it.
 
     Raises
     ------
@@ -59,14 +64,15 @@ def _customer(request: Request) -> Principal:
     """
     found = principal_of(request)
     if not found.operator and found.party is PUBLIC_PARTY:
-        raise Unauthorised("orders are for customers who have signed in", kind="token.needed",
+        raise Unauthorised(f"{what} are for customers who have signed in", kind="token.needed",
                            remedy="Send the token as Authorization: Bearer, or sign in.")  # fmt: skip
     if Scope.ORDER not in found.scopes:
         raise OutOfScope("this token is not for orders", remedy="Ask for one with the scope 'order'.")
     return found
 
 
-def _asking(desk: Desk, principal: Principal) -> Asking:
+def asking_of(desk: Desk, principal: Principal) -> Asking:
+    """Who asks at the desk: a customer, or the house itself."""
     if principal.operator:
         return desk.asking(HOUSE)
     return desk.asking(principal.party, entitlement=principal.entitlement)
@@ -88,9 +94,9 @@ def _require_plain(principal: Principal, asked: OrderRequest) -> None:
 @router.post("/quote", response_class=Json)
 async def ask_quote(request: Request, asked: Annotated[OrderRequest, Body()]) -> Json:
     """What an order would come to: ground, price, decision, licence. Nothing is kept."""
-    principal = _customer(request)
+    principal = customer_of(request)
     _require_plain(principal, asked)
-    found = await _at_desk(request, lambda desk: quote_order(_asking(desk, principal), asked))
+    found = await _at_desk(request, lambda desk: quote_order(asking_of(desk, principal), asked))
     return Json(found.public(operator=principal.operator))
 
 
@@ -101,9 +107,9 @@ async def place_order(
     """Order. The same ``submission_key`` again answers with the same order; ``dry_run`` answers with a quote."""
     if dry_run:
         return await ask_quote(request, asked)
-    principal = _customer(request)
+    principal = customer_of(request)
     _require_plain(principal, asked)
-    order = await _at_desk(request, lambda desk: submit(desk, _asking(desk, principal), asked))
+    order = await _at_desk(request, lambda desk: submit(desk, asking_of(desk, principal), asked))
     answer = Json(await _document(request, order, principal), status_code=201)
     answer.headers["Location"] = f"{links.origin(request)}/orders/{order.id}"
     return answer
@@ -116,7 +122,7 @@ async def list_orders(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Json:
     """The customer's own orders, newest first; all of them for an operator."""
-    principal = _customer(request)
+    principal = customer_of(request)
     customer = None if principal.operator else principal.party.id
     found = await _at_desk(request, lambda desk: desk.orders.listed(customer=customer, states=state or (), limit=limit))
     documents = []
@@ -139,7 +145,7 @@ async def delivery_key(request: Request) -> Json:
 @router.get("/{order_id}", response_class=Json)
 async def show_order(request: Request, order_id: str) -> Json:
     """One order with its history; where its package is ready, with fresh links to every file."""
-    principal = _customer(request)
+    principal = customer_of(request)
     order = await _at_desk(request, lambda desk: _own(desk, principal, order_id))
     return Json(await _document(request, order, principal), headers={"Cache-Control": "no-store"})
 
@@ -147,7 +153,7 @@ async def show_order(request: Request, order_id: str) -> Json:
 @router.get("/{order_id}/files", response_class=Json)
 async def list_files(request: Request, order_id: str) -> Json:
     """All files of a package, each with a fresh link."""
-    principal = _customer(request)
+    principal = customer_of(request)
     order = await _at_desk(request, lambda desk: _own(desk, principal, order_id))
     files = await anyio.to_thread.run_sync(_files, request, order)
     return Json({"order": order.id, "files": files}, headers={"Cache-Control": "no-store"})
@@ -156,7 +162,7 @@ async def list_files(request: Request, order_id: str) -> Json:
 @router.delete("/{order_id}", response_class=Json)
 async def cancel_order(request: Request, order_id: str) -> Json:
     """Call an order off, as long as nothing of it was handed out."""
-    principal = _customer(request)
+    principal = customer_of(request)
 
     def work(desk: Desk) -> Order:
         order = _own(desk, principal, order_id)
@@ -184,7 +190,7 @@ async def reject_order(request: Request, order_id: str) -> Json:
 
 
 async def _officers(request: Request, order_id: str, act: Callable[[Desk, str, str], Order]) -> Json:
-    principal = _customer(request)
+    principal = customer_of(request)
     if not principal.officer:
         raise NotFound("there is no such order")
 

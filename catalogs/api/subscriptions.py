@@ -9,13 +9,10 @@ from starlette.requests import Request
 
 from catalogs.api import links
 from catalogs.api.answers import Json
-from catalogs.api.entrance import OutOfScope
 from catalogs.api.errors import NotFound
-from catalogs.api.orders import desk_of
-from catalogs.api.principal import Principal, Unauthorised, principal_of
-from catalogs.customers.accounts import Scope
+from catalogs.api.orders import asking_of, customer_of, desk_of
+from catalogs.api.principal import Principal
 from catalogs.delivery.order_desk import HOUSE
-from catalogs.delivery.quote import Asking
 from catalogs.delivery.subscriptions import Subscription, SubscriptionRequest, SubscriptionState
 from catalogs.delivery.subscriptions_desk import (
     Subscriptions,
@@ -29,7 +26,6 @@ from catalogs.delivery.subscriptions_desk import (
     subscribe,
 )
 from catalogs.delivery.subscriptions_send import notices
-from catalogs.policy.terms import PUBLIC_PARTY
 from processing.model.errors import BadInput
 
 router = APIRouter(prefix="/subscriptions", tags=["Subscriptions"])
@@ -48,28 +44,7 @@ async def _with[Answer](request: Request, work: Callable[[Subscriptions], Answer
 
 
 def _customer(request: Request) -> Principal:
-    """Whoever has signed in, by a token that is for orders.
-
-    Raises
-    ------
-    Unauthorised
-        ``token.needed`` for anybody else.
-    OutOfScope
-        For a token that is for other things.
-    """
-    found = principal_of(request)
-    if not found.operator and found.party is PUBLIC_PARTY:
-        raise Unauthorised("subscriptions are for customers who have signed in", kind="token.needed",
-                           remedy="Send the token as Authorization: Bearer, or sign in.")  # fmt: skip
-    if Scope.ORDER not in found.scopes:
-        raise OutOfScope("this token is not for orders", remedy="Ask for one with the scope 'order'.")
-    return found
-
-
-def _asking(place: Subscriptions, principal: Principal) -> Asking:
-    if principal.operator:
-        return place.desk.asking(HOUSE)
-    return place.desk.asking(principal.party, entitlement=principal.entitlement)
+    return customer_of(request, "subscriptions")
 
 
 def _whose(principal: Principal) -> str | None:
@@ -100,8 +75,8 @@ async def add_subscription(
     """
     principal = _customer(request)
     if dry_run:
-        return Json(await _with(request, lambda place: forecast(place, _asking(place, principal), asked)))
-    found, expected = await _with(request, lambda place: subscribe(place, _asking(place, principal), asked))
+        return Json(await _with(request, lambda place: forecast(place, asking_of(place.desk, principal), asked)))
+    found, expected = await _with(request, lambda place: subscribe(place, asking_of(place.desk, principal), asked))
     document = _document(request, found, principal) | {"forecast": expected}
     secret = await anyio.to_thread.run_sync(secret_of, request.app.state.home, found)
     document["secret"] = secret

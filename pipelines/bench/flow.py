@@ -19,12 +19,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from configs.compute import load_compute
 from configs.settings import Home
 from pipelines.bench.catalogue_results import percentile
 from pipelines.bench.machine import describe_machine
+from pipelines.prefect_http import prefect_client
 from processing.archive.layout import ITEM, PRODUCT_RECORD
 from processing.model.errors import Defect
 from processing.model.product import Product
@@ -209,13 +208,13 @@ def _items(home: Home) -> dict[str, float]:
 
 def _page_ms(home: Home, origin: str) -> float:
     """How long Prefect's server takes to say which runs there were last, as its page of runs asks, in ms."""
-    user, _, password = (home.prefect / "auth").read_text().strip().partition(":")
-    with httpx.Client(base_url=f"{origin}/api", auth=(user, password), trust_env=False, timeout=60) as client:
-        token = client.get("/csrf-token", params={"client": "bench"}).json()["token"]
+    server = {
+        "PREFECT_API_URL": f"{origin}/api", "PREFECT_API_AUTH_STRING": (home.prefect / "auth").read_text().strip()
+    }  # fmt: skip
+    with prefect_client(server, timeout_s=60) as client:
         began = time.perf_counter()
         asked = {"sort": "START_TIME_DESC", "limit": 50}
-        headers = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "bench"}
-        client.post("/flow_runs/filter", json=asked, headers=headers).raise_for_status()
+        client.post("/flow_runs/filter", json=asked).raise_for_status()
         return (time.perf_counter() - began) * 1000
 
 

@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from pipelines.prefect_http import prefect_client
 
 QYRAN = str(Path(sys.executable).with_name("qyran"))
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -121,13 +122,11 @@ class House:
     @contextlib.contextmanager
     def prefect(self) -> Iterator[httpx.Client]:
         """A client of its Prefect server."""
-        user, _, password = (self.home / "prefect" / "auth").read_text().strip().partition(":")
-        origin = f"http://127.0.0.1:{self.prefect_port}/api"
-        # A token is of one client: another that asks under the same name makes it void.
-        name = uuid.uuid4().hex
-        with httpx.Client(base_url=origin, auth=(user, password), trust_env=False, timeout=60) as client:
-            token = client.get("/csrf-token", params={"client": name}).json()["token"]
-            client.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": name})
+        server = {
+            "PREFECT_API_URL": f"http://127.0.0.1:{self.prefect_port}/api",
+            "PREFECT_API_AUTH_STRING": (self.home / "prefect" / "auth").read_text().strip(),
+        }
+        with prefect_client(server, timeout_s=60) as client:
             yield client
 
     def begin(self, flow: str, request: Mapping[str, Any], **more: Any) -> str:
