@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,18 +24,13 @@ import pytest
 from configs.settings import Home
 from tests.services.chromium import running as chromium
 from tests.services.chromium import why_not
+from tests.services.house import free_port
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1800)]
 QYRAN = str(Path(sys.executable).with_name("qyran"))
 PICTURES = os.environ.get("QYRAN_TEST_PICTURES")
 """A folder to leave screenshots in, for those who want to look at them."""
 CLIENT = {"Prefect-Csrf-Client": "test"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until[Found](holds: Callable[[], Found], what: str, seconds: float = 400.0) -> Found:

@@ -4,11 +4,9 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
+from pipelines.prefect_http import prefect_client
+from tests.services.house import free_port, until
+
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 QYRAN = str(Path(sys.executable).with_name("qyran"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def started(home: Path) -> tuple[subprocess.Popen[str], int, int]:
@@ -45,15 +40,6 @@ def programs_of(home: Path) -> set[int]:
                 if f"QYRAN_HOME={home}\0".encode() in (entry / "environ").read_bytes():
                     found.add(int(entry.name))
     return found
-
-
-def wait_until(holds: Any, seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if holds():
-            return
-        time.sleep(0.3)
-    pytest.fail(what)
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +67,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, di
 
 @contextlib.contextmanager
 def prefect(addresses: dict[str, Any]) -> Iterator[httpx.Client]:
-    user, _, password = Path(addresses["prefect_auth"]).read_text().strip().partition(":")
-    origin = addresses["prefect"] + "/api"
-    with httpx.Client(base_url=origin, auth=(user, password), trust_env=False, timeout=60) as client:
-        token = client.get("/csrf-token", params={"client": "test"}).json()["token"]
-        client.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "test"})
+    server = {
+        "PREFECT_API_URL": addresses["prefect"] + "/api",
+        "PREFECT_API_AUTH_STRING": Path(addresses["prefect_auth"]).read_text().strip(),
+    }
+    with prefect_client(server, timeout_s=60) as client:
         yield client
 
 
@@ -134,7 +120,7 @@ def test_the_worker_runs_what_is_asked_for(running, tmp_path):
             state.update(client.get(f"/flow_runs/{run['id']}").json()["state"])
             return state["type"] in ("COMPLETED", "FAILED", "CRASHED")
 
-        wait_until(done, 240, f"the run did not end: {state}")
+        until(done, 240, f"the run did not end: {state}")
     assert state["type"] == "COMPLETED", state
     assert list((home / "quarantine").glob("*/reason.json"))
 
@@ -187,7 +173,7 @@ def test_schedules_make_runs(running):
             runs = client.post("/flow_runs/filter", json=asked).json()
             return {deployments[run["deployment_id"]] for run in runs if run["auto_scheduled"]}
 
-        wait_until(lambda: {"watch-landing", "keep-archive"} <= scheduled(), 120, "schedules made no runs")
+        until(lambda: {"watch-landing", "keep-archive"} <= scheduled(), 120, "schedules made no runs")
         queues = client.post("/work_pools/qyran/queues/filter", json={}).json()
     assert {queue["name"]: queue["priority"] for queue in queues} == {
         "near-real-time": 1,
@@ -210,7 +196,7 @@ def test_a_program_that_dies_is_started_again(running):
 
     (before,) = servers()
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: answers() and before not in servers(), 120, "the catalogue did not come back")
+    until(lambda: answers() and before not in servers(), 120, "the catalogue did not come back")
     assert process.poll() is None
 
 
@@ -230,6 +216,6 @@ def test_killed_it_takes_its_programs_along(tmp_path):
     home = tmp_path / "home"
     process, _, _ = started(home)
     with process:
-        wait_until(lambda: len(programs_of(home)) >= 2, 120, "its programs did not start")
+        until(lambda: len(programs_of(home)) >= 2, 120, "its programs did not start")
         process.kill()
-    wait_until(lambda: programs_of(home) == set(), 60, "its programs outlived it")
+    until(lambda: programs_of(home) == set(), 60, "its programs outlived it")
