@@ -18,6 +18,7 @@ from configs.schema import MissionConfig, RecipeConfig, SensorConfig
 from processing.archive.layout import COLLECTION, ISO, ITEM, MANIFEST
 from processing.model.angle_layers import ANGLES
 from processing.model.product import Product, StoredBand, StoredFile, StoredGroup
+from processing.model.timeliness import Timeliness, timeliness_of
 
 _SHA256_MULTIHASH = "1220"
 """Multihash prefix: SHA2-256, 32 bytes."""
@@ -101,6 +102,7 @@ def _properties(product: Product, mission: MissionConfig, sensor: SensorConfig, 
         **_orbit(product, mission),
         **_accuracy(product.accuracy),
         **_cover(product),
+        **_timeliness(product, mission),
         "qyran:recipe": product.recipe,
         "qyran:sensor": product.sensor,
         "qyran:spectral": bands.spectral_kind(sensor),
@@ -174,6 +176,15 @@ def _cover(product: Product) -> dict[str, float]:
         if flag in flags and flags.get(f"{flag}_not_tested") == 0:
             cover[name] = flags[flag]
     return cover
+
+
+def _timeliness(product: Product, mission: MissionConfig) -> dict[str, str]:
+    """Whether it is near-real-time or final, where its delivery says enough to tell."""
+    category = timeliness_of(product.facts)
+    if category is None:
+        return {}
+    aims = {Timeliness.NEAR_REAL_TIME: mission.near_real_time_within, Timeliness.FINAL: mission.final_within}
+    return {"product:timeliness": aims[category], "product:timeliness_category": str(category)}
 
 
 def _assets(product: Product, sensor: SensorConfig) -> dict[str, dict[str, Any]]:

@@ -23,6 +23,7 @@ from processing.model.levels import Level
 from processing.model.lineage import InputRecord
 from processing.model.product import Encoding, Product, ProductDraft, item_id
 from processing.model.scene import Delivery, Scene
+from processing.model.timeliness import ATTITUDE, ORBIT, worst_sources
 from processing.readers.protocol import UNKNOWN_MISSION, UNKNOWN_TIME
 from processing.registration.bands import model_relations
 
@@ -232,9 +233,10 @@ def _angles(scenes: Sequence[Scene]) -> dict[str, float]:
 def _facts(delivery: Delivery) -> dict[str, str | float | int]:
     facts: dict[str, str | float | int] = {"delivery_id": delivery.delivery_id, "delivery_format": delivery.format}
     for scene in delivery.scenes:
-        facts |= scene.platform_facts
-        facts[f"scene_id_{scene.group}"] = scene.scene_id
-    return facts
+        facts |= {name: fact for name, fact in scene.platform_facts.items() if name not in (ORBIT, ATTITUDE)}
+        facts |= {f"scene_id_{scene.group}": scene.scene_id}
+        facts |= {f"lines_{scene.group}": scene.shape[0], f"samples_{scene.group}": scene.shape[1]}
+    return facts | worst_sources(scene.platform_facts for scene in delivery.scenes)
 
 
 def _picture(recipe: RecipeConfig, bands: Sequence[str]) -> dict[str, Any]:

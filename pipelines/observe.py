@@ -51,7 +51,7 @@ def tell_of_package(home: Home, outcome: PackageOutcome) -> None:
     facts["reasons"] = list(outcome.reasons)
     items = [f"{item.collection}/{item.id}" for item in outcome.items]
     facts |= {"mission": outcome.mission, "acquired": outcome.acquired and outcome.acquired.isoformat()}
-    facts |= {"items": items, "seconds": outcome.seconds, "stages": outcome.stages}
+    facts |= {"items": items, "seconds": outcome.seconds, "stages": outcome.stages, "timeliness": outcome.timeliness}
     record_event(home, f"scene.{outcome.outcome}", scene, **facts)
 
 

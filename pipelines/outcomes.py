@@ -76,6 +76,8 @@ class PackageOutcome(BaseModel):
     mission: str | None = None
     acquired: AwareDatetime | None = None
     """What the package says of itself, where a reader understood it: by this a pass knows its deliveries."""
+    timeliness: str | None = None
+    """``NRT`` or ``NTC``: whether its product is near-real-time or final, where the package says enough to tell."""
 
 
 class ReprocessOutcome(PackageOutcome):

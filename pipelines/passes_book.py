@@ -18,11 +18,13 @@ from configs.registry import Registry
 from configs.settings import Home
 from pipelines.catalogue import store_of
 from pipelines.journal import read_events
+from pipelines.reasons import UPGRADED
 from processing.archive import durable
+from processing.model.timeliness import Timeliness
 
 OUTCOMES = ("published", "held", "accepted", "rejected", "quarantined", "failed")
 """What may become of a delivery, as the last part of its event."""
-_LEEWAY = timedelta(seconds=5)
+LEEWAY = timedelta(seconds=5)
 """Clocks of satellites and elements differ by so much from ours."""
 
 
@@ -54,6 +56,10 @@ class Delivered(BaseModel):
     items: tuple[str, ...] = ()
     late: bool = False
     """It came after the pass was closed."""
+    timeliness: str | None = None
+    """``NRT`` while its product is near-real-time, ``NTC`` once it is final; None where the delivery does not say."""
+    upgraded: AwareDatetime | None = None
+    """When a better delivery of the same scene took its place."""
 
 
 class PassRecord(BaseModel):
@@ -88,6 +94,11 @@ class PassRecord(BaseModel):
     def missing(self) -> int:
         """Packages that have not come, as far as is known: where no number was given, one must."""
         return max(0, (1 if self.expected is None else self.expected) - len(self.deliveries))
+
+    @property
+    def provisional(self) -> int:
+        """Deliveries whose products are near-real-time: a better one may follow."""
+        return sum(each.timeliness == Timeliness.NEAR_REAL_TIME for each in self.deliveries)
 
 
 def book_folder(home: Home) -> Path:
@@ -143,7 +154,7 @@ def forget_passes(home: Home, before: datetime) -> int:
 
 def deliveries_of(home: Home, registry: Registry, record: PassRecord) -> tuple[Delivered, ...]:
     """What a pass has brought so far, by time of acquisition. What came after it was closed is late."""
-    since, until = record.imaged_from, record.los + _LEEWAY
+    since, until = record.imaged_from, record.los + LEEWAY
     found: dict[str, Delivered] = {}
     for event in read_events(home, since=since):
         told = _delivered(event, record.mission)
@@ -153,6 +164,9 @@ def deliveries_of(home: Home, registry: Registry, record: PassRecord) -> tuple[D
         again = next((name for name, each in found.items() if set(each.items) & set(told.items)), None)
         if again is None:
             found[told.name] = told
+        elif told.upgraded is not None:
+            better = {"timeliness": told.timeliness, "upgraded": told.upgraded, "reasons": told.reasons}
+            found[again] = found[again].model_copy(update=better)
     named = {item for each in found.values() for item in each.items}
     for told in _catalogued(home, registry, record, until):
         if not named & set(told.items):
@@ -169,6 +183,7 @@ def _delivered(event: dict[str, object], mission: str) -> Delivered | None:
     about, _, outcome = str(event.get("kind", "")).partition(".")
     if about != "scene" or outcome not in OUTCOMES or event.get("mission") != mission:
         return None
+    reasons = event.get("reasons")
     try:
         return Delivered.model_validate(
             {
@@ -176,8 +191,10 @@ def _delivered(event: dict[str, object], mission: str) -> Delivered | None:
                 "outcome": outcome,
                 "acquired": event.get("acquired"),
                 "time": event.get("time"),
-                "reasons": event.get("reasons") or (),
+                "reasons": reasons or (),
+                "upgraded": event.get("time") if isinstance(reasons, list) and UPGRADED in reasons else None,
                 "items": event.get("items") or (),
+                "timeliness": event.get("timeliness"),
             }
         )
     except ValidationError:
@@ -204,4 +221,5 @@ def _catalogued(home: Home, registry: Registry, record: PassRecord, until: datet
             acquired=acquired,
             time=facts.get("created") or acquired,
             items=(f"{item['collection']}/{item['id']}",),
+            timeliness=facts.get("product:timeliness_category"),
         )

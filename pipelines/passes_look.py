@@ -7,7 +7,7 @@ from configs.operations import load_operations
 from configs.registry import Registry
 from configs.settings import Home
 from pipelines.journal import record_event
-from pipelines.passes_book import PassRecord, PassState, book_open, deliveries_of, pass_record, write_pass
+from pipelines.passes_book import Delivered, PassRecord, PassState, book_open, deliveries_of, pass_record, write_pass
 from processing.model.errors import BadInput
 
 
@@ -65,11 +65,27 @@ def look(
         write_pass(home, record)
     if record.state is not before.state:
         _tell(home, record)
+    tell_upgraded(home, before, record)
     return record, until
 
 
-def _tell(home: Home, record: PassRecord) -> None:
-    facts: dict[str, Any] = {
+def tell_upgraded(home: Home, before: PassRecord, now: PassRecord) -> int:
+    """Tell which products of a pass better deliveries have replaced since it was looked at before; how many."""
+    fresh = freshly_upgraded(before, now)
+    if fresh:
+        items = [item for each in fresh for item in each.items]
+        record_event(home, "pass.upgraded", **(_facts(now) | {"items": items}))
+    return len(fresh)
+
+
+def freshly_upgraded(before: PassRecord, now: PassRecord) -> list[Delivered]:
+    """Deliveries of a pass that better ones have replaced since it was written down before."""
+    known = {each.name: each.upgraded for each in before.deliveries}
+    return [each for each in now.deliveries if each.upgraded is not None and known.get(each.name) != each.upgraded]
+
+
+def _facts(record: PassRecord) -> dict[str, Any]:
+    return {
         "name": record.key,
         "mission": record.mission,
         "station": record.station,
@@ -77,8 +93,13 @@ def _tell(home: Home, record: PassRecord) -> None:
         "expected": record.expected,
         "came": len(record.deliveries),
         "missing": record.missing,
+        "provisional": record.provisional,
         "items": [item for each in record.deliveries for item in each.items],
     }
+
+
+def _tell(home: Home, record: PassRecord) -> None:
+    facts = _facts(record)
     match record.state:
         case PassState.WAITING:
             record_event(home, "pass.started", **facts)
@@ -108,7 +129,7 @@ def pass_table(record: PassRecord) -> str:
         "| acquired | package | outcome | reasons | items |",
         "|---|---|---|---|---|",
         *(
-            f"| {each.acquired:%Y-%m-%d %H:%M:%S} | {_cell(each.name)} | {each.outcome}{' (late)' * each.late} "
+            f"| {each.acquired:%Y-%m-%d %H:%M:%S} | {_cell(each.name)} | {_became(each)} "
             f"| {_cell(', '.join(each.reasons))} | {_cell(', '.join(each.items))} |"
             for each in record.deliveries
         ),
@@ -116,6 +137,12 @@ def pass_table(record: PassRecord) -> str:
     if record.state is PassState.GAP:
         lines.append(f"| **gap** | **{record.missing} missing** | | closed {record.closed:%Y-%m-%d %H:%M} UTC | |")
     return "\n".join(lines)
+
+
+def _became(each: Delivered) -> str:
+    notes = [note for note, holds in (("late", each.late), ("upgraded", each.upgraded)) if holds]
+    notes += [each.timeliness] if each.timeliness else []
+    return each.outcome + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _cell(text: str) -> str:

@@ -3,7 +3,7 @@
 It runs every hour, on the newest elements in `HOME/auxiliary/tle`. A pass is known by **mission, number of the orbit
 and station**: newer elements move it, and its run with it (event `pass.moved`); one that they know no more is cancelled
 (`pass.cancelled`). Planning twice changes nothing. Passes that were closed are looked at once more for late deliveries
-(`pass.late`), and those whose run died are closed here.
+(`pass.late`) and for better ones of what they brought (`pass.upgraded`), and those whose run died are closed here.
 
 *Nothing is planned?* The state's message says why: mostly the elements are missing or too old.
 """
@@ -29,10 +29,10 @@ from pipelines.passes_book import (
     PassState,
     all_passes,
     book_open,
-    deliveries_of,
     forget_passes,
     write_pass,
 )
+from pipelines.passes_late import note_late
 from pipelines.passes_look import look
 from pipelines.passes_runs import runs_of_passes
 from pipelines.requests import Request
@@ -168,26 +168,8 @@ def look_back(home: Home, registry: Registry, rules: PassRules, now: datetime) -
                 look(home, registry, record.key, now=now)
                 counts["overdue"] += 1
         elif record.state is not PassState.CANCELLED and record.closed > now - timedelta(days=rules.late_days):
-            counts += _late(home, registry, record)
+            counts += note_late(home, registry, record)
     return counts
-
-
-def _late(home: Home, registry: Registry, record: PassRecord) -> Counter[str]:
-    came = deliveries_of(home, registry, record)
-    known = {each.name for each in record.deliveries}
-    late = [each for each in came if each.name not in known]
-    if not late:
-        return Counter()
-    now_whole = record.model_copy(update={"deliveries": came})
-    if record.state is PassState.GAP and now_whole.missing == 0:
-        now_whole = now_whole.model_copy(update={"state": PassState.COMPLETE})
-    with book_open(home):
-        write_pass(home, now_whole)
-    items = [item for each in late for item in each.items]
-    _tell(home, "pass.late", now_whole, packages=[each.name for each in late], items=items, missing=now_whole.missing)
-    if now_whole.state is not record.state:
-        _tell(home, "pass.complete", now_whole, came=len(came), missing=0)
-    return Counter(late=len(late))
 
 
 def _warn(home: Home, warnings: "tuple[str, ...] | list[str]", now: datetime) -> None:

@@ -4,7 +4,9 @@
 they land, by `watch-landing`; this run looks which of them belong to its pass: **the mission's, imaged since its last
 pass over any of our stations**. While something is missing it goes back to *Waiting* until the next look: no place at a
 worker is held meanwhile. When its time is up it goes on with what came: a **gap** is a result, told by the event
-`pass.gap`. What comes later still is added by `plan-passes` (event `pass.late`).
+`pass.gap`. What comes later still is added by `plan-passes` (event `pass.late`). Where a delivery was *near-real-time*
+(NRT: from a predicted orbit or attitude, or a part of its scene), the better one that follows takes its place, as a new
+version of the same item (event `pass.upgraded`).
 
 *How many packages must come* is `expected`; where nobody says, one must, and the time to the end is waited for others.
 """

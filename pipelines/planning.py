@@ -35,6 +35,8 @@ class PlannedProduct:
     draft: ProductDraft
     images: tuple[OrthoImage, ...]
     """Lazy."""
+    footprints: tuple[tuple[tuple[float, float], ...], ...] = ()
+    """Rings of (lon, lat) as its delivery states them, by scene; none of a product that derives from another."""
 
 
 def plan_scene(request: SceneRequest, ingested: Ingested, home: Home, registry: Registry) -> PlannedProduct | Stop:
@@ -135,7 +137,8 @@ def plan_product(
         package=package,
         refined=refined,
     )
-    return PlannedProduct(draft=draft, images=tuple(images))
+    footprints = tuple(scene.footprint for scene in delivery.scenes)
+    return PlannedProduct(draft=draft, images=tuple(images), footprints=footprints)
 
 
 def keep_what_made(request: SceneRequest, home: Home, registry: Registry, lineage: Lineage) -> bool:

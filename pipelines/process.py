@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from configs.registry import Registry
 from configs.settings import Home
 from pipelines.artifacts import progress_shown, show_held
 from pipelines.cluster import compute_in
@@ -25,17 +26,20 @@ from pipelines.limits import Resource, taking
 from pipelines.observe import registration_line, report_progress, state_name, tell_of_package
 from pipelines.outcomes import ItemLink, PackageOutcome, Stop, failure_of, stop_for_package
 from pipelines.packages import Ingested, ingest_package, leave_workspace, quarantine_package
-from pipelines.planning import keep_what_made, plan_scene
-from pipelines.products import derive_product
-from pipelines.reasons import ALREADY_PUBLISHED, ID_CONFLICT, INPUTS_NOT_KEPT
+from pipelines.passes_late import tell_passes
+from pipelines.planning import PlannedProduct, keep_what_made, plan_scene
+from pipelines.products import children, derive_product
+from pipelines.reasons import ALREADY_PUBLISHED, BETTER_PUBLISHED, INPUTS_NOT_KEPT, UPGRADED
+from pipelines.redelivery import is_told, one_at_a_time, placed, tell_upgraded, upgraded
 from pipelines.requests import EVERY_RECIPE, ProductRequest, SceneRequest
 from pipelines.revisions import as_before
 from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
+from processing.archive.layout import ITEM
 from processing.archive.registration import MISREGISTERED
 from processing.archive.write import publish_product, published
 from processing.model.errors import BadInput, Conflict
-from processing.model.product import Product
 from processing.model.quality import Outcome
+from processing.model.timeliness import timeliness_of
 
 
 def _run_name() -> str:
@@ -64,6 +68,8 @@ def process_scene(request: SceneRequest) -> State[Record]:
 def _tell(home: Home, outcome: PackageOutcome) -> None:
     record_outcome(home, outcome)
     tell_of_package(home, outcome)
+    if UPGRADED in outcome.reasons:
+        tell_passes(home, outcome)
 
 
 def _run(request: SceneRequest) -> PackageOutcome:
@@ -84,10 +90,19 @@ def _made(request: SceneRequest, ingested: Record, stages: dict[str, float]) -> 
     finally:
         leave_workspace(Ingested.model_validate(ingested))
     link = ItemLink.model_validate(_timed(stages, "publish", publish, request, made["collection"], made["id"]))
-    derived = _timed(stages, "derive", derive_all, request, link)
-    product = published(installation(request)[0].path, link.collection, link.id)
+    home, registry = installation(request)
+    product = published(home.path, link.collection, link.id)
     assert product is not None
-    reasons = [ALREADY_PUBLISHED] * made["archived"] + [INPUTS_NOT_KEPT] * (not made["kept"])
+    earlier = upgraded(home, product)
+    if earlier is not None:
+        # What was made of the lesser delivery is made anew, also where nobody asks for it now.
+        had = [recipe for recipe in children(product, home, registry) if recipe not in request.derive]
+        request = request.model_copy(update={"derive": [*request.derive, *had]})
+    derived = _timed(stages, "derive", derive_all, request, link)
+    news = earlier is not None and not (made["archived"] and is_told(home, product))
+    if earlier is not None and news:
+        tell_upgraded(home, product, earlier)
+    reasons = [UPGRADED] * news + [ALREADY_PUBLISHED] * made["archived"] + [INPUTS_NOT_KEPT] * (not made["kept"])
     reasons += [MISREGISTERED] * any(text.startswith(MISREGISTERED) for text in product.quality.get("warnings", ()))
     troubled = next((part for part in derived if part.message), None)
     return PackageOutcome(
@@ -99,6 +114,7 @@ def _made(request: SceneRequest, ingested: Record, stages: dict[str, float]) -> 
         where=troubled.where if troubled else None,
         remedy=troubled.remedy if troubled else None,
         registration=registration_line(product),
+        timeliness=timeliness_of(product.facts),
         stages=stages,
     )
 
@@ -124,8 +140,19 @@ def _stopped(request: SceneRequest, record: Record, stages: dict[str, float]) ->
         where=stop.where,
         remedy=stop.remedy,
         quarantine=kept,
+        items=_there(request, stop),
         stages=stages,
     )
+
+
+def _there(request: SceneRequest, stop: Stop) -> tuple[ItemLink, ...]:
+    """The item of a better delivery of the same scene, where a package was refused for that."""
+    home = Home.resolve(request.home_path)
+    collection, _, name = (stop.where or "").rpartition("/")
+    path = home.products / collection / name / ITEM
+    if stop.reason != BETTER_PUBLISHED or not path.is_file():
+        return ()
+    return (ItemLink(collection=collection, id=name, href=str(path)),)
 
 
 def derive_all(request: SceneRequest, parent: ItemLink) -> list[PackageOutcome]:
@@ -169,10 +196,17 @@ def process(request: SceneRequest, ingested: Record) -> Record:
     planned = plan_scene(request, Ingested.model_validate(ingested), home, registry)
     if isinstance(planned, Stop):
         return stop_record(planned)
+    with one_at_a_time(home, planned.draft):
+        settled = placed(home, planned)
+        if isinstance(settled, Stop):
+            return stop_record(settled)
+        return _archived(request, settled, home, registry)
+
+
+def _archived(request: SceneRequest, planned: PlannedProduct, home: Home, registry: Registry) -> Record:
+    """Compute a plan into the archive, or to the desk; unless it is there already."""
     draft = planned.draft
     known = published(home.path, draft.collection, draft.id)
-    if known is not None and _package_sha256(known) != ingested["sha256"]:
-        return stop_record(_conflict(request, draft.id))
     record = {"collection": draft.collection, "id": draft.id}
     archived = known is not None and known.lineage.digest == draft.lineage.digest
     try:
@@ -195,21 +229,6 @@ def process(request: SceneRequest, ingested: Record) -> Record:
         show_held(home, draft)
         return stop_record(waits)
     return record | {"archived": archived, "kept": kept}
-
-
-def _conflict(request: SceneRequest, product_id: str) -> Stop:
-    return Stop(
-        outcome=Outcome.REJECTED,
-        reason=ID_CONFLICT,
-        message=f"{product_id} is published already, from a package with other content",
-        where=request.package,
-        remedy="If this delivery replaces the earlier one, withdraw the published item first.",
-    )
-
-
-def _package_sha256(product: Product) -> str | None:
-    record = product.lineage.input_of("package")
-    return record.sha256 if record else None
 
 
 @task(name="publish", task_run_name="publish", persist_result=False, **RETRIES)

@@ -6,6 +6,7 @@ from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from configs.registry import Registry
 from configs.settings import Home
 from pipelines.catalogue import find_product
 from pipelines.cluster import compute_in
@@ -20,6 +21,7 @@ from pipelines.revisions import as_before
 from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
 from processing.archive.write import publish_product, published
 from processing.model.errors import BadInput
+from processing.model.product import Product
 from processing.model.quality import Outcome
 
 
@@ -69,3 +71,15 @@ def derive_and_archive(request: ProductRequest) -> Record:
 def publish(request: ProductRequest, collection: str, product_id: str) -> Record:
     """Catalogue the derived product, and attach its tables and picture to the run."""
     return publish_item(request, collection, product_id)
+
+
+def children(product: Product, home: Home, registry: Registry) -> list[str]:
+    """Recipes of the products that derive from one and are published."""
+    name = f"{product.collection}/{product.id}"
+    found = []
+    for recipe in registry.recipes.values():
+        if recipe.parent is not None:
+            child = published(home.path, recipe.collection(product.mission), derived_id(product, recipe))
+            if child is not None and name in child.parents:
+                found.append(recipe.id)
+    return found

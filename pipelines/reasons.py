@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 ALREADY_PUBLISHED = "already_published"
 ID_CONFLICT = "id.conflict"
+UPGRADED, BETTER_PUBLISHED = "scene.upgraded", "scene.better_published"
 INPUTS_NOT_KEPT = "inputs_not_kept"
 RUN_CANCELLED, RUN_CRASHED = "run.cancelled", "run.crashed"
 

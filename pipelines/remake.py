@@ -3,7 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def _scene_again(home: Home, product: Product, sources: Sources, scratch: Path) 
         vertical_datum=request.vertical_datum.value,
         geoids=paths["geoid"],
     )
-    return plan_product(
+    planned = plan_product(
         request,
         delivery,
         terrain=terrain,
@@ -121,6 +121,8 @@ def _scene_again(home: Home, product: Product, sources: Sources, scratch: Path) 
         package=package,
         registry=registry,
     )
+    # One that took the place of a part of its scene has the part's id.
+    return replace(planned, draft=planned.draft.model_copy(update={"id": product.id}))
 
 
 def _files(home: Home, lineage: Lineage, sources: Sources) -> dict[str, list[Path | Lost]]:

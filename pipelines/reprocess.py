@@ -17,12 +17,11 @@ from prefect.states import Completed
 
 from configs.registry import Registry
 from configs.settings import Home
-from pipelines.drafts import derived_id
 from pipelines.inputs import Lost, find_file, find_package, refuse_lost
 from pipelines.journal import record_event
 from pipelines.outcomes import PackageOutcome, ReprocessOutcome, failure_of
 from pipelines.process import process_scene
-from pipelines.products import derive_product
+from pipelines.products import children, derive_product
 from pipelines.remake import recorded_request
 from pipelines.requests import ProductRequest, ReprocessRequest
 from pipelines.selection import selected
@@ -101,18 +100,6 @@ def _scene(product: Product, request: ReprocessRequest, home: Home, registry: Re
         if folder is None:
             return outcome
         return PackageOutcome.model_validate(process_scene(asked.model_copy(update={"dem": str(folder)})))
-
-
-def children(product: Product, home: Home, registry: Registry) -> list[str]:
-    """Recipes of the products that derive from one and are published."""
-    name = f"{product.collection}/{product.id}"
-    found = []
-    for recipe in registry.recipes.values():
-        if recipe.parent is not None:
-            child = published(home.path, recipe.collection(product.mission), derived_id(product, recipe))
-            if child is not None and name in child.parents:
-                found.append(recipe.id)
-    return found
 
 
 @contextmanager

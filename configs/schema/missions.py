@@ -4,6 +4,8 @@ from pydantic import AnyUrl, Field, PositiveFloat, PositiveInt
 
 from configs.schema.values import Identifier, Texts, Value
 
+_DURATION = r"^P(([0-9]+[YMWD])+(T([0-9]+[HMS])+)?|T([0-9]+[HMS])+)$"
+
 
 class Provider(Value):
     """An organisation with a role in the data, in STAC's terms."""
@@ -26,6 +28,10 @@ class MissionConfig(Value):
     norad_id: PositiveInt | None = None
     cospar_id: str | None = None
     providers: tuple[Provider, ...] = ()
+    near_real_time_within: str = Field(
+        default="PT3H", pattern=_DURATION, description="ISO 8601: what near-real-time products aim at, from acquisition"
+    )
+    final_within: str = Field(default="P1M", pattern=_DURATION, description="ISO 8601: what final products aim at")
     licence: str = Field(default="other", description="SPDX id, or 'other'")
     swath_km: PositiveFloat | None = Field(default=None, description="width of what it images looking straight down")
     roll_limit_deg: float | None = Field(

@@ -81,7 +81,7 @@ def release(home: Path, held: HeldProduct) -> Product:
     Raises
     ------
     Conflict
-        ``id.conflict`` if a product of this id was made from other bytes meanwhile.
+        ``id.conflict``, ``scene.better_published`` if one of this id was made from other bytes that are not worse.
     Retryable
         ``disk.*``
     Defect
@@ -93,7 +93,7 @@ def release(home: Path, held: HeldProduct) -> Product:
         present = published(home, product.collection, product.id)
         if present is None or present.revision != product.revision:
             if present is not None:
-                refuse_other_package(present, product.lineage)
+                refuse_other_package(present, product)
             _publish(held, paths)
     let_go(home, held)
     return product

@@ -27,8 +27,8 @@ from processing.archive.space import product_bytes, require_space
 from processing.archive.store import Group, consolidate, create_store, expected_keys, plan_group
 from processing.model.errors import Conflict, Defect
 from processing.model.image import OrthoImage
-from processing.model.lineage import Lineage
 from processing.model.product import Product, ProductDraft
+from processing.model.timeliness import Rank, Standing
 
 type Divert = Callable[[Product, Path], bool]
 
@@ -68,7 +68,7 @@ def publish_product(
     Raises
     ------
     Conflict
-        ``id.conflict`` if a product of this id was made from a package with other bytes.
+        As :func:`refuse_other_package`.
     Retryable
         ``disk.full`` if there is not, or no longer, room enough; ``disk.sync``, ``disk.failed``, ``disk.read_only``.
     BadInput
@@ -84,7 +84,7 @@ def publish_product(
             shutil.rmtree(paths.staging)
         present = published(home, draft.collection, draft.id)
         if present is not None:
-            refuse_other_package(present, draft.lineage)
+            refuse_other_package(present, draft)
             if present.revision == revision_of(draft):
                 settle(paths)
                 return present
@@ -104,23 +104,42 @@ def published(home: Path, collection: str, item_id: str) -> Product | None:
         return None
 
 
-def refuse_other_package(present: Product, lineage: Lineage) -> None:
-    """Refuse to put a product in the place of one that was made from other bytes.
+def refuse_other_package(present: Product, other: Product | ProductDraft) -> None:
+    """Refuse to put a product in the place of one that was made from other bytes, unless its delivery is the better.
 
     Raises
     ------
     Conflict
-        ``id.conflict``
+        ``scene.better_published`` if what is published is from the better delivery; ``id.conflict`` if neither is.
     """
-    was, now = present.lineage.input_of("package"), lineage.input_of("package")
-    if was is not None and now is not None and was.sha256 != now.sha256:
+    was, now = present.lineage.input_of("package"), other.lineage.input_of("package")
+    if was is None or now is None or was.sha256 == now.sha256:
+        return
+    rank = standing(other).against(standing(present))
+    if rank is Rank.BETTER:
+        return
+    name = f"{present.collection}/{present.id}"
+    if rank is Rank.WORSE:
         raise Conflict(
-            f"{present.collection}/{present.id} was made from a package with other bytes "
-            f"(sha256 {was.sha256[:16]}..., now {now.sha256[:16]}...)",
-            kind="id.conflict",
-            where=now.name,
-            remedy="One delivery identifier must mean one package: ask the supplier which is right.",
+            "a better delivery of this scene is published already: a final one, or one that holds more",
+            kind="scene.better_published",
+            where=name,
+            remedy="Nothing is lost: what is published stays.",
         )
+    differs = "in some respects better and in others worse" if rank is Rank.MIXED else "no better and no worse"
+    raise Conflict(
+        f"{name} is published already, from a package with other bytes (sha256 {was.sha256[:16]}..., now "
+        f"{now.sha256[:16]}...) that is {differs}",
+        kind="id.conflict",
+        where=now.name,
+        remedy="Ask the supplier which is right. If it is this one, withdraw the published item first.",
+    )
+
+
+def standing(product: Product | ProductDraft) -> Standing:
+    """What decides between a product and one of another delivery of its scene."""
+    bands = product.encodings if isinstance(product, ProductDraft) else (band.name for band in product.bands)
+    return Standing.of(product.facts, bands)
 
 
 def _publish(

@@ -13,6 +13,7 @@ from processing.geometry.rpc import Rpc
 from processing.model.errors import BadInput
 from processing.model.levels import Level
 from processing.model.scene import Angles, MapGrid, Scene
+from processing.model.timeliness import ATTITUDE, ORBIT
 from processing.readers.dimap_grid import inserted_grid
 from processing.readers.dimap_radiometry import band_calibrations, indexed_labels, special_values
 from processing.readers.dimap_xml import XmlNode, find_href, safe_href
@@ -249,6 +250,8 @@ def _facts(document: XmlNode) -> dict[str, str | float | int]:
         "software": "Processing_Information/Production_Facility/SOFTWARE",
         "spectral_processing": f"{settings}/SPECTRAL_PROCESSING",
         "radiometric_processing": f"{settings}/Radiometric_Settings/RADIOMETRIC_PROCESSING",
+        ORBIT: f"{settings}/Geometric_Settings/EPHEMERIS_USED",
+        ATTITUDE: f"{settings}/Geometric_Settings/ATTITUDES_USED",
     }
     numbers = {
         "cloud_cover_percent": "Dataset_Content/CLOUD_COVERAGE",
