@@ -29,6 +29,7 @@ from catalogs.api import (
     downloads,
     figures,
     links,
+    officers,
     operations,
     order_downloads,
     orders,
@@ -109,6 +110,7 @@ def create_app(serving: Serving, routers: tuple[APIRouter, ...] = ()) -> FastAPI
         operations.router,
         documentation.router,
         orders.router,
+        officers.router,
         subscriptions.router,
         order_downloads.router,  # before the downloads of items: "orders" is no collection
         downloads.router,

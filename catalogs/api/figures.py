@@ -70,10 +70,11 @@ class Figures(BaseAggregationClient):
         collection = request.path_params.get("collection_id")
         if collection is not None:
             visible_collection(request, collection)
+        asking = principal_of(request)
         found = store_of(request).aggregate(
-            search_request(body, collection=collection),
+            search_request(body, collection=collection, unasked=asking.unasked),
             tuple(dict.fromkeys(body.aggregations or AGGREGATIONS)),
-            principal_of(request).entitlement,
+            asking.entitlement,
         )
         return Json(_collected(request, [_told(one) for one in found]))
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import anyio.to_thread
 from fastapi import APIRouter, Body, Query
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from catalogs.api import links
@@ -42,7 +43,7 @@ def desk_of(request: Request) -> Desk:
     )  # fmt: skip
 
 
-async def _at_desk[Answer](request: Request, work: Callable[[Desk], Answer]) -> Answer:
+async def at_desk[Answer](request: Request, work: Callable[[Desk], Answer]) -> Answer:
     """Do something at the desk, in a thread: databases wait."""
     return await anyio.to_thread.run_sync(lambda: work(desk_of(request)))
 
@@ -96,7 +97,7 @@ async def ask_quote(request: Request, asked: Annotated[OrderRequest, Body()]) ->
     """What an order would come to: ground, price, decision, licence. Nothing is kept."""
     principal = customer_of(request)
     _require_plain(principal, asked)
-    found = await _at_desk(request, lambda desk: quote_order(asking_of(desk, principal), asked))
+    found = await at_desk(request, lambda desk: quote_order(asking_of(desk, principal), asked))
     return Json(found.public(operator=principal.operator))
 
 
@@ -109,7 +110,7 @@ async def place_order(
         return await ask_quote(request, asked)
     principal = customer_of(request)
     _require_plain(principal, asked)
-    order = await _at_desk(request, lambda desk: submit(desk, asking_of(desk, principal), asked))
+    order = await at_desk(request, lambda desk: submit(desk, asking_of(desk, principal), asked))
     answer = Json(await _document(request, order, principal), status_code=201)
     answer.headers["Location"] = f"{links.origin(request)}/orders/{order.id}"
     return answer
@@ -124,7 +125,7 @@ async def list_orders(
     """The customer's own orders, newest first; all of them for an operator."""
     principal = customer_of(request)
     customer = None if principal.operator else principal.party.id
-    found = await _at_desk(request, lambda desk: desk.orders.listed(customer=customer, states=state or (), limit=limit))
+    found = await at_desk(request, lambda desk: desk.orders.listed(customer=customer, states=state or (), limit=limit))
     documents = []
     for order in found:
         document = order.public(operator=principal.operator)
@@ -146,7 +147,7 @@ async def delivery_key(request: Request) -> Json:
 async def show_order(request: Request, order_id: str) -> Json:
     """One order with its history; where its package is ready, with fresh links to every file."""
     principal = customer_of(request)
-    order = await _at_desk(request, lambda desk: _own(desk, principal, order_id))
+    order = await at_desk(request, lambda desk: _own(desk, principal, order_id))
     return Json(await _document(request, order, principal), headers={"Cache-Control": "no-store"})
 
 
@@ -154,7 +155,7 @@ async def show_order(request: Request, order_id: str) -> Json:
 async def list_files(request: Request, order_id: str) -> Json:
     """All files of a package, each with a fresh link."""
     principal = customer_of(request)
-    order = await _at_desk(request, lambda desk: _own(desk, principal, order_id))
+    order = await at_desk(request, lambda desk: _own(desk, principal, order_id))
     files = await anyio.to_thread.run_sync(_files, request, order)
     return Json({"order": order.id, "files": files}, headers={"Cache-Control": "no-store"})
 
@@ -168,13 +169,22 @@ async def cancel_order(request: Request, order_id: str) -> Json:
         order = _own(desk, principal, order_id)
         return cancel(desk, order.id, HOUSE.id if principal.operator else order.customer)
 
-    return Json(await _document(request, await _at_desk(request, work), principal))
+    return Json(await _document(request, await at_desk(request, work), principal))
+
+
+class OfficersWords(BaseModel):
+    """Why an officer decides so."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: str | None = Field(default=None, max_length=1000, description="Stays with the order, for the house alone.")
 
 
 @router.post("/{order_id}/approve", response_class=Json)
-async def approve_order(request: Request, order_id: str) -> Json:
+async def approve_order(request: Request, order_id: str, words: Annotated[OfficersWords | None, Body()] = None) -> Json:
     """An officer's yes. Where the policy wants two, they are different ones."""
-    return await _officers(request, order_id, approve)
+    note = _note(words)
+    return await _officers(request, order_id, lambda desk, order, by: approve(desk, order, by, note))
 
 
 @router.post("/{order_id}/paid", response_class=Json)
@@ -184,9 +194,14 @@ async def order_paid(request: Request, order_id: str) -> Json:
 
 
 @router.post("/{order_id}/reject", response_class=Json)
-async def reject_order(request: Request, order_id: str) -> Json:
+async def reject_order(request: Request, order_id: str, words: Annotated[OfficersWords | None, Body()] = None) -> Json:
     """An officer's no."""
-    return await _officers(request, order_id, lambda desk, order, by: reject(desk, order, by, "officer.rejected"))
+    note = _note(words)
+    return await _officers(request, order_id, lambda desk, order, by: reject(desk, order, by, "officer.rejected", note))
+
+
+def _note(words: OfficersWords | None) -> str | None:
+    return None if words is None or words.note is None else words.note.strip() or None
 
 
 async def _officers(request: Request, order_id: str, act: Callable[[Desk, str, str], Order]) -> Json:
@@ -201,7 +216,7 @@ async def _officers(request: Request, order_id: str, act: Callable[[Desk, str, s
             raise NotFound("there is no such order") from error
         return act(desk, order_id, principal.party.id)
 
-    order = await _at_desk(request, work)
+    order = await at_desk(request, work)
     return Json(order.public(operator=True))
 
 

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from catalogs.api.entrance import Entrance
 from catalogs.api.on_record import OnRecord
 from catalogs.api.refused import Unauthorised
-from catalogs.api.rights import KEEP_S, Kept, Rights
+from catalogs.api.rights import KEEP_S, OF_THE_WHOLE, Kept, Rights
 from catalogs.customers.accounts import EVERY_SCOPE, Credential, Scope
 from catalogs.entitlement import EVERYTHING, NOTHING, Entitlement
 from catalogs.policy.entitle import entitlement_of
@@ -47,6 +47,11 @@ class Principal:
     def scopes(self) -> frozenset[Scope]:
         """What its token may be used for."""
         return EVERY_SCOPE if self.credential is None else self.credential.scopes
+
+    @property
+    def unasked(self) -> frozenset[str]:
+        """Properties that this one may not ask by: they tell of ground that is hidden from it."""
+        return OF_THE_WHOLE if self.entitlement.hidden else frozenset()
 
     @property
     def officer(self) -> bool:

@@ -140,15 +140,24 @@ def body_of(parameters: dict[str, Any]) -> AggregateBody:
         raise _unreadable("; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())) from error
 
 
-def search_request(body: SearchBody, *, collection: str | None = None) -> SearchRequest:
+def search_request(
+    body: SearchBody, *, collection: str | None = None, unasked: frozenset[str] = frozenset()
+) -> SearchRequest:
     """What a body asks the store for.
+
+    Parameters
+    ----------
+    unasked
+        Properties that are as if they were not there: nothing may be filtered or sorted by them.
 
     Raises
     ------
     BadInput
-        ``search.*`` for what means nothing or is too much.
+        ``search.*`` for what means nothing or is too much; ``search.filter`` for what is not to be asked by.
     """
     _check(body)
+    if unasked:
+        _refuse_asking_by(unasked, body)
     try:
         return SearchRequest(
             collections=(collection,) if collection is not None else tuple(body.collections or ()),
@@ -205,6 +214,33 @@ def _check(body: SearchBody) -> None:
             raise BadInput(
                 f"the geometry has more than {MAX_VERTICES} vertices", kind="search.geometry", remedy="Simplify it."
             )
+
+
+def _refuse_asking_by(unasked: frozenset[str], body: SearchBody) -> None:
+    named = {key.field for key in body.sortby or ()} | set(body.query or {})
+    # Parsing once more costs something: only where one of the names stands in it at all.
+    if body.filter is not None and any(name in str(body.filter) for name in unasked):
+        named |= _named(parse_filter(body.filter) if not isinstance(body.filter, bool) else body.filter)
+    for name in sorted(named):
+        plain = name.removeprefix("properties.")
+        if any(one in plain for one in unasked):
+            raise BadInput(
+                f"'{plain}' is not asked by here: parts of some images are not shown to you", kind="search.filter",
+                remedy="Ask by place: bbox, intersects, or S_INTERSECTS on the geometry.",
+            )  # fmt: skip
+
+
+def _named(node: Any) -> set[str]:
+    """Properties that a filter names; not recursive, as it comes from outside."""
+    names, waiting = set[str](), [node]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            names |= {str(part["property"])} if "property" in part else set()
+            waiting += part.get("args", [])
+        elif isinstance(part, list):
+            waiting += part
+    return names
 
 
 def _vertices(node: Any) -> int:

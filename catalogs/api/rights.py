@@ -29,6 +29,8 @@ _KEPT = 20_000
 _PICTURES = ("image/webp", "image/png", "image/jpeg")
 _TEXTS = ("application/json", "application/geo+json", "application/xml", "text/")
 _NEEDS_SCOPE = {Action.DOWNLOAD: Scope.DOWNLOAD, Action.STREAM: Scope.DOWNLOAD}
+OF_THE_WHOLE = frozenset({"proj:bbox", "proj:centroid", "proj:geometry", "proj:shape", "proj:transform"})
+"""Properties that tell where an item lies whole, its masked part included."""
 _FULL = Decision(effect=Effect.ALLOW, rule="operator", reasons=("operator: operators may have everything",))
 _NOT_WITHOUT_ORDER = ("watermark",)
 """Obligations that a file as it lies in the archive does not fulfil."""
@@ -221,6 +223,6 @@ def _without(published: Item, left: BaseGeometry | None) -> Item:
         found["bbox"] = (
             list(left.bounds) if found["bbox"][0] <= found["bbox"][len(found["bbox"]) // 2] else found["bbox"]
         )
-        for name in ("proj:bbox", "proj:centroid", "proj:shape", "proj:transform"):
+        for name in OF_THE_WHOLE:
             found["properties"].pop(name, None)
     return found

@@ -164,6 +164,8 @@ class Approval(_Value):
     time: AwareDatetime
     policy_sha256: str
     """Of the policy whose question it answers."""
+    note: str | None = None
+    """Why, in the officer's words."""
 
 
 class PackagedFile(_Value):
@@ -279,7 +281,12 @@ class Order(_Value):
         if operator:
             document |= {
                 "customer": {"id": self.customer, "name": self.customer_name, "class": self.customer_class},
+                "country": self.country,
+                "region": self.region,
                 "officers": [approval.officer for approval in self.approvals],
+                "approvals_given": [
+                    {"by": given.officer, "time": _moment(given.time), "note": given.note} for given in self.approvals
+                ],
                 "subscription": self.subscription,
             }
         if self.package is not None:

@@ -201,8 +201,13 @@ def settled(order: Order, now: datetime, *, by: str) -> Order:
     return order.moved(OrderState.HELD, why, by=by, now=now)
 
 
-def approve(desk: Desk, order_id: str, officer: str) -> Order:
+def approve(desk: Desk, order_id: str, officer: str, words: str | None = None) -> Order:
     """An officer's yes to a held order. Where the policy wants several, they are different ones.
+
+    Parameters
+    ----------
+    words
+        Why, in the officer's words: for the house alone.
 
     Raises
     ------
@@ -219,7 +224,7 @@ def approve(desk: Desk, order_id: str, officer: str) -> Order:
         if any(given.officer == officer for given in order.approvals):
             raise Conflict("this officer has approved it already: another one has to", kind="order.approved",
                            where=order.id)  # fmt: skip
-        given = (*order.approvals, Approval(officer=officer, time=now, policy_sha256=sha256))
+        given = (*order.approvals, Approval(officer=officer, time=now, policy_sha256=sha256, note=words))
         return settled(order.model_copy(update={"approvals": given, "updated": now}), now, by=officer)
 
     note(desk, desk.orders.find(order_id), "order.approve", officer)
@@ -246,11 +251,21 @@ def cancel(desk: Desk, order_id: str, by: str, *, reason: str = "order.cancelled
     return desk.orders.change(order_id, lambda order: order.moved(OrderState.CANCELLED, reason, by=by, now=now))
 
 
-def reject(desk: Desk, order_id: str, by: str, reason: str) -> Order:
-    """The house's no."""
+def reject(desk: Desk, order_id: str, by: str, reason: str, words: str | None = None) -> Order:
+    """The house's no.
+
+    Parameters
+    ----------
+    reason
+        Stable code, which the customer is told.
+    words
+        Why, in the officer's words: for the house alone.
+    """
     now = now_utc()
     note(desk, desk.orders.find(order_id), "order.reject", by)
-    return desk.orders.change(order_id, lambda order: order.moved(OrderState.REJECTED, reason, by=by, now=now))
+    return desk.orders.change(
+        order_id, lambda order: order.moved(OrderState.REJECTED, reason, by=by, now=now, note=words)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

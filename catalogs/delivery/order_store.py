@@ -20,7 +20,8 @@ from processing.archive import durable
 from processing.model.errors import BadInput, Defect
 
 FOLDER = "orders"
-_FILE = "orders.db"
+DATABASE = "orders.db"
+"""In :data:`FOLDER`."""
 _VERSION = 1
 _ID_BYTES = 16
 _TABLES = f"""
@@ -51,7 +52,7 @@ class OrderStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        path = folder / _FILE
+        path = folder / DATABASE
         if not path.exists():
             _create(path)
         self._path = path
@@ -149,6 +150,11 @@ class OrderStore:
         sql = f"SELECT document FROM orders WHERE {' AND '.join(where)} ORDER BY created DESC, id DESC LIMIT ?"  # noqa: S608
         with self._reading() as connection:
             return tuple(_order(row) for row in connection.execute(sql, values))
+
+    def counts(self) -> dict[str, int]:
+        """How many orders are in each state, by the states that there are."""
+        with self._reading() as connection:
+            return dict(connection.execute("SELECT state, count(*) FROM orders GROUP BY state ORDER BY state"))
 
     def change(self, order_id: str, step: Callable[[Order], Order], *, usage: Iterable[UsageRow] = ()) -> Order:
         """Replace an order by what ``step`` makes of it; what it raises leaves the order as it was.

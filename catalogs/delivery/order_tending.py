@@ -20,7 +20,7 @@ def tend(desk: Desk) -> tuple[Order, ...]:
         Orders that are to be delivered, the oldest first.
     """
     now = now_utc()
-    for order in desk.orders.listed(states=_TENDED):
+    for order in desk.orders.listed(states=TENDED):
         if _tended(order, now) is order:
             continue
         changed = desk.orders.change(order.id, lambda found: _tended(found, now))
@@ -30,11 +30,17 @@ def tend(desk: Desk) -> tuple[Order, ...]:
     return tuple(reversed(due))
 
 
-_TENDED = (OrderState.RECEIVED, OrderState.HELD, OrderState.FAILED, OrderState.READY, OrderState.DELIVERED)
+TENDED = (OrderState.RECEIVED, OrderState.HELD, OrderState.FAILED, OrderState.READY, OrderState.DELIVERED)
+"""States that time alone may end."""
+
+
+def is_changed_by_time(order: Order, now: datetime) -> bool:
+    """Whether :func:`tend` would change an order at some moment: its moment has come, or its time is over."""
+    return _tended(order, now) is not order
 
 
 def _tended(order: Order, now: datetime) -> Order:
-    if order.state not in _TENDED:
+    if order.state not in TENDED:
         return order
     if order.expires is not None and now >= order.expires and OrderState.EXPIRED in TRANSITIONS[order.state]:
         return order.moved(OrderState.EXPIRED, "order.expired", by=HOUSE.id, now=now)

@@ -17,7 +17,10 @@ _MEDIA = {
     ".webmanifest": "application/manifest+json",
 }
 # Modules of other views, and of the map, which is drawn after the words: they are fetched when they are wanted.
-_LATER = ("vendor/", "map/", "item/", "orders/checkout", "orders/list", "compare", "signing")
+_LATER = (
+    "vendor/", "map/", "item/", "orders/checkout", "orders/list", "orders/subscriptions", "officers/", "compare",
+    "signing",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

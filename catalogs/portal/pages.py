@@ -36,6 +36,9 @@ _CSP = (
 @router.get("/basket")
 @router.get("/my-orders")
 @router.get("/my-orders/{order_id}")
+@router.get("/desk")
+@router.get("/desk/{order_id}")
+@router.get("/report")
 @router.get("/account")
 def page() -> Response:
     """The document: the same for every address of the page, whose script reads which it is."""

@@ -49,7 +49,7 @@ def report(
     configure_logging(debug=debug)
     chosen = Form.JSON if as_json else form
     with plain_errors(as_json=chosen is Form.JSON, debug=debug):
-        from pipelines.report import read_report, report_csv
+        from catalogs.delivery.report import read_report, report_csv
 
         found = read_report(home, month)
         match chosen:
@@ -59,7 +59,7 @@ def report(
             case Form.CSV:
                 _write(report_csv(found).encode("utf-8-sig"), to)
             case Form.PDF:
-                from pipelines.report_pdf import report_pdf
+                from catalogs.delivery.report_pdf import report_pdf
 
                 place = to or Path(f"qyran-{month}.pdf")
                 _write(report_pdf(found, language.value), place)
@@ -78,7 +78,7 @@ def _write(content: bytes, to: Path | None) -> None:
 
 
 def _show(found: Any) -> None:
-    from pipelines.report_pdf import grouped, money
+    from catalogs.delivery.report_pdf import grouped, money
 
     parts = [("summary", (found.export, found.domestic, found.domestic_free, found.total))]
     parts += [(name, getattr(found, name)) for name in ("by_class", "by_customer", "by_country", "by_region")]

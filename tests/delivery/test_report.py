@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from catalogs.delivery.metering import UsageRow, insert_usage, month_report
 from catalogs.delivery.order_store import open_orders
-from pipelines.report import harmless, read_report, report_csv
-from pipelines.report_pdf import report_pdf
+from catalogs.delivery.report import harmless, read_report, report_csv
+from catalogs.delivery.report_pdf import report_pdf
 from processing.model.errors import BadInput
 
 

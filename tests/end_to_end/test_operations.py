@@ -22,13 +22,12 @@ import httpx
 import pytest
 
 from configs.settings import Home
+from tests.services.chromium import picture, why_not
 from tests.services.chromium import running as chromium
-from tests.services.chromium import why_not
 from tests.services.house import free_port
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1800)]
 QYRAN = str(Path(sys.executable).with_name("qyran"))
-PICTURES = os.environ.get("QYRAN_TEST_PICTURES")
 """A folder to leave screenshots in, for those who want to look at them."""
 CLIENT = {"Prefect-Csrf-Client": "test"}
 
@@ -151,11 +150,11 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
 
 
 @pytest.fixture(scope="module")
-def page(station: Station) -> Iterator[Any]:
+def signed_in(station: Station) -> Iterator[Any]:
     """Prefect's own pages, signed in."""
     if (missing := why_not()) is not None:
         pytest.skip(missing)
-    with chromium() as browser:
+    with chromium(maps=False) as browser:
         context = browser.new_context(
             base_url=station.addresses["prefect"], viewport={"width": 1400, "height": 1500}, locale="en-GB"
         )
@@ -169,9 +168,11 @@ def page(station: Station) -> Iterator[Any]:
         context.close()
 
 
-def picture(page: Any, name: str) -> None:
-    if PICTURES:
-        page.screenshot(path=str(Path(PICTURES) / f"{name}.png"))
+@pytest.fixture
+def page(signed_in: Any) -> Iterator[Any]:
+    """A page of Prefect's for one test: open, it would go on asking and drawing beside the next."""
+    yield signed_in
+    signed_in.goto("about:blank")
 
 
 def field(page: Any, label: str) -> Any:

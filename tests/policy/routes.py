@@ -53,6 +53,9 @@ ROUTES: dict[tuple[str, str], tuple[str, ...] | str] = {
         "/download/orders/{order}/delivery.json", "/download/orders/{order}/manifest-sha256.txt",
         "/download/orders/{order}/data/LICENCE.txt", "/download/orders/{order}/nothing"),
     ("GET", "/my-orders/{order_id}"): ("/my-orders/{order}",),
+    ("GET", "/officers/orders/{order_id}"): ("/officers/orders/{order}",),
+    ("GET", "/desk/{order_id}"): ("/desk/{order}",),
+    **dict.fromkeys([("GET", "/officers/orders"), ("GET", "/officers/reports/{month}")], "officers only"),
     ("GET", "/subscriptions/{subscription_id}"): ("/subscriptions/{order}",),
     ("DELETE", "/subscriptions/{subscription_id}"): ("/subscriptions/{order}",),
     ("GET", "/subscriptions/{subscription_id}/notices"): ("/subscriptions/{order}/notices",),
@@ -77,6 +80,7 @@ ROUTES: dict[tuple[str, str], tuple[str, ...] | str] = {
                      ("POST", "/sign-out"), ("GET", "/whoami"), ("GET", "/sign-in/oidc"),
                      ("GET", "/sign-in/oidc/callback"), ("GET", "/stac/_mgmt/ping"), ("GET", "/stac/_mgmt/health"),
                      ("GET", "/"), ("GET", "/compare"), ("GET", "/basket"), ("GET", "/my-orders"), ("GET", "/account"),
+                     ("GET", "/desk"), ("GET", "/report"),
                      ("GET", "/favicon.ico"), ("GET", "/portal/settings.json"), ("GET", "/portal/overlays/{name}"),
                      ("GET", "/portal/{stamp}/{path:path}")], "says nothing of items"),
 }  # fmt: skip

@@ -215,6 +215,27 @@ def test_masked_ground_is_not_there_to_be_asked_about(scene, who):
     assert only[0]["bbox"][0] > item["bbox"][0]
 
 
+@pytest.mark.parametrize("name", ["proj:bbox", "proj:shape", "proj:centroid", "proj:transform", "proj:centroid.lon"])
+def test_nobody_asks_by_what_tells_of_masked_ground(scene, name):
+    """Figures of the whole image would tell how far it reaches under the mask, one comparison at a time."""
+    stored = {"op": "isNull", "args": [{"property": name}]}
+    hidden_in = {"op": "not", "args": [{"op": "and", "args": [stored, {"op": "=", "args": [{"property": "id"}, "x"]}]}]}
+    requests: tuple[dict[str, Any], ...] = (
+        {"filter": stored}, {"filter": hidden_in}, {"filter": f'"{name}" IS NULL', "filter-lang": "cql2-text"},
+        {"query": {name: {"eq": 1}}}, {"query": {f"properties.{name}": {"eq": 1}}},
+        {"sortby": [{"field": f"properties.{name}", "direction": "asc"}]},
+        {"filter": "platform = 'x'", "filter-lang": "cql2-text", "query": {name: {"lt": 2}}},
+    )  # fmt: skip
+    for who in HIDDEN:
+        for body in requests:
+            for path in ("/stac/search", "/stac/aggregate"):
+                answer = scene.world.clients[who].post(path, json=body)
+                assert (answer.status_code, answer.json()["code"]) == (422, "search.filter"), (path, body)
+    assert scene.world.clients["operator"].post("/stac/search", json={"filter": stored}).status_code == 200
+    named = {"filter": f"title = '{name}'", "filter-lang": "cql2-text"}
+    assert scene.world.clients["buyer"].post("/stac/search", json=named).status_code == 200
+
+
 def test_a_collection_of_nothing_visible_has_no_extent(scene):
     world = scene.world
     alone = "alone"

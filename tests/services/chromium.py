@@ -4,23 +4,38 @@ Playwright's synchronous interface keeps an event loop in the thread of the test
 The fixture ``chromium`` therefore lives no longer than one module of tests.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-# Maps are drawn with WebGL, here by the processor; a machine's /dev/shm may be too small for a page.
-_ARGUMENTS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage", "--no-proxy-server")
+# A machine's /dev/shm may be too small for a page.
+_ARGUMENTS = ("--disable-dev-shm-usage", "--no-proxy-server")
+# Maps are drawn with WebGL, here by the processor. Without it, what moves on a page costs less of that.
+_MAPS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+_NO_MAPS = ("--disable-gpu",)
 # A busy machine draws maps by its processor: what is waited for may take a while, and is not the worse for it.
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 DESK = (1440, 900)
 PHONE = (390, 844)
+
+
+PICTURES = os.environ.get("QYRAN_TEST_PICTURES")
+"""A folder: pages are photographed into it, for people to look at."""
+
+
+def picture(page: Page, name: str) -> None:
+    """Photograph a page, where somebody wants to look at it."""
+    if PICTURES:
+        page.screenshot(path=str(Path(PICTURES) / f"{name}.png"))
 
 
 def executable() -> str | None:
@@ -34,11 +49,18 @@ def why_not() -> str | None:
 
 
 @contextmanager
-def running() -> Iterator[Browser]:
-    """A browser that is closed at the end. As root it runs without its sandbox: it opens only pages of ours."""
+def running(*, maps: bool = True) -> Iterator[Browser]:
+    """A browser that is closed at the end. As root it runs without its sandbox: it opens only pages of ours.
+
+    Parameters
+    ----------
+    maps
+        Whether its pages draw with WebGL.
+    """
     with sync_playwright() as playwright:
+        arguments = [*_ARGUMENTS, *(_MAPS if maps else _NO_MAPS)]
         browser = playwright.chromium.launch(
-            executable_path=executable(), args=list(_ARGUMENTS), chromium_sandbox=False, timeout=60_000
+            executable_path=executable(), args=arguments, chromium_sandbox=False, timeout=60_000
         )
         try:
             yield browser

@@ -70,6 +70,14 @@ export const paths = {
     `/item/${part(collection)}/${part(id)}` + (version ? `?version=${part(version)}` : ""),
 };
 
+/** What pictures there are of an item. Where its own links name no map, there is none for whoever looks. */
+export async function layersOf(item, named, signal) {
+  if (!item.links.some((one) => one.rel === "wmts")) throw new Failure("no_picture");
+  const found = await ask(paths.tiles(named), { signal });
+  if (!found.layers.length) throw new Failure("no_picture");
+  return found;
+}
+
 /** What the operator set about this page; the plainest where that cannot be had. */
 export async function settings() {
   const plain = { title: "Qyran", start: [46, 40, 88, 56], world_borders: true, overlays: [] };

@@ -15,6 +15,9 @@ const VIEWS = {
   basket: () => import("./orders/checkout.js"),
   orders: () => import("./orders/list.js"),
   order: () => import("./orders/list.js"),
+  desk: () => import("./officers/desk.js"),
+  decision: () => import("./officers/desk.js"),
+  report: () => import("./officers/report.js"),
   account: () => import("./signing.js"),
 };
 
@@ -71,6 +74,7 @@ class Page {
         h("a", { href: "/my-orders", ...current(["orders", "order"]) }, icon("list"), h("span", {}, t("head.orders"))),
         h("a", { href: "/basket", ...current(["basket"]) }, icon("basket"), h("span", {}, t("head.basket")),
           count ? [h("b", { class: "count", "aria-hidden": "true" }, count), h("i", { class: "unseen" }, ` ${counted("results.count", count)}`)] : null),
+        this.account.who?.officer ? h("a", { href: "/desk", ...current(["desk", "decision", "report"]) }, icon("check"), h("span", {}, t("head.desk"))) : null,
         h("a", { href: "/account", ...current(["account"]) }, icon("person"),
           h("span", {}, this.account.signedIn ? this.account.name : t("head.sign_in")))),
       languages);

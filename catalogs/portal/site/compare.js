@@ -1,6 +1,6 @@
 // Two images of the same ground, one over the other, with an edge between them that is moved to and fro.
 
-import { Failure, ask, local, paths } from "./api.js";
+import { Failure, ask, layersOf, local, paths } from "./api.js";
 import { fill, h, icon } from "./dom.js";
 import { boxOfItem, common, touch } from "./geometry.js";
 import { minute, t, titleOf } from "./i18n.js";
@@ -83,8 +83,7 @@ class Swipe {
   }
 
   async tilejson(item) {
-    const { layers } = await ask(paths.tiles(item), { signal: this.signal });
-    if (!layers.length) throw new Failure("no_picture");
+    const { layers } = await layersOf(item, item, this.signal);
     return ask(local(layers[0].tilejson), { signal: this.signal });
   }
 

@@ -7,6 +7,9 @@ const ROUTES = [
   ["basket", /^\/basket$/],
   ["orders", /^\/my-orders$/],
   ["order", /^\/my-orders\/([^/]+)$/],
+  ["desk", /^\/desk$/],
+  ["decision", /^\/desk\/([^/]+)$/],
+  ["report", /^\/report$/],
   ["account", /^\/account$/],
 ];
 let arrive = () => {};

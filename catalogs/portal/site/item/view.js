@@ -1,6 +1,6 @@
 // An item's own page: its picture on the map, and everything that is known of it.
 
-import { Failure, ask, local, paths } from "../api.js";
+import { Failure, ask, layersOf, local, paths } from "../api.js";
 import { fill, h, icon } from "../dom.js";
 import { boxOfItem } from "../geometry.js";
 import { localTiles } from "../map/map.js";
@@ -120,12 +120,12 @@ class ItemView {
     held.show(boxOfItem(this.item), { jump: !this.page.kept.search });
     let found;
     try {
-      found = await ask(paths.tiles(this.named), { signal: this.signal });
+      found = await layersOf(this.item, this.named, this.signal);
     } catch (error) {
       if (error.name !== "AbortError") fill(this.layers, h("p", { class: "hint" }, t("item.no_picture")));
       return;
     }
-    if (!found.layers.length || this.signal.aborted) return;
+    if (this.signal.aborted) return;
     const renders = this.item.properties.renders ?? {};
     const words = (one) => (one.kind === "preset" ? titleOf(renders[one.name], one.title) : titleOf(this.item.assets[one.name], one.title));
     const choice = h("select", { id: "layer", on: { change: () => lay() } },

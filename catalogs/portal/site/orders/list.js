@@ -29,7 +29,13 @@ async function asked(page, element, path, options, next) {
   }
 }
 
-const stateOf = (state) => h("span", { class: "state", "data-state": state }, known(`state.${state}`, state));
+export const stateOf = (state) => h("span", { class: "state", "data-state": state }, known(`state.${state}`, state));
+
+/** The steps of an order; with `nameOf`, by whom each was made. */
+export const historyOf = (steps, nameOf = null) => h("ol", { class: "history" }, steps.map((step) => h("li", {}, stateOf(step.state),
+  h("span", {}, known(`reason.${step.reason}`, step.reason), nameOf ? h("span", { class: "hint" }, ` ${nameOf(step.by)}`) : null,
+    step.note ? h("span", { class: "words" }, ` ${step.note}`) : null),
+  h("time", { datetime: step.time }, minute(step.time)))));
 
 class All {
   constructor(page, signal) {
@@ -93,8 +99,7 @@ class One {
       h("section", {}, h("h2", {}, counted("orders.items", order.items.length)), h("ul", { class: "plain-list" }, order.items.map((one) => h("li", {},
         h("a", { href: `/item/${encodeURIComponent(one.collection)}/${encodeURIComponent(one.id)}` }, one.id), one.km2 === undefined ? null : h("span", { class: "hint" }, ` ${area(one.km2)}`))))),
       h("dl", { class: "total" }, h("dt", {}, t("basket.price")), h("dd", { class: "sum" }, money(order.price.amount, order.price.currency))),
-      h("section", {}, h("h2", {}, t("orders.history")), h("ol", { class: "history" }, (order.history ?? []).map((step) => h("li", {}, stateOf(step.state),
-        h("span", {}, known(`reason.${step.reason}`, step.reason)), h("time", { datetime: step.time }, minute(step.time)))))),
+      h("section", {}, h("h2", {}, t("orders.history")), historyOf(order.history ?? [])),
       OPEN.has(order.state) ? cancel : null,
       h("p", { class: "hint" }, t("orders.number"), " ", h("code", {}, order.id)));
   }

@@ -1,6 +1,6 @@
 // What was found: cards beside footprints, each pointing at the other.
 
-import { ask, local, paths } from "../api.js";
+import { ask, layersOf, local, paths } from "../api.js";
 import { fill, h, icon } from "../dom.js";
 import { boxOfItem } from "../geometry.js";
 import { counted, minute, number, t, titleOf } from "../i18n.js";
@@ -176,8 +176,7 @@ export function comparePath(a, b) {
 
 /** Put the first layer of an item on the map. */
 export async function lay(held, item) {
-  const { layers } = await ask(paths.tiles(item));
-  if (!layers.length) throw new Error("nothing to look at");
+  const { layers } = await layersOf(item, item);
   held.picture(item.key, await ask(local(layers[0].tilejson)));
 }
 

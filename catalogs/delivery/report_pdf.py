@@ -49,7 +49,7 @@ class _Paper(FPDF):
     def __init__(self, words: dict[str, str], month: str) -> None:
         super().__init__(format="A4")
         self._words, self._month = words, month
-        fonts = files("pipelines") / "fonts"
+        fonts = files("catalogs.delivery") / "fonts"
         self.add_font(_FONT, "", str(fonts / "DejaVuSans.ttf"))
         self.add_font(_FONT, "B", str(fonts / "DejaVuSans-Bold.ttf"))
         self.set_margin(_MARGIN_MM)

@@ -1,0 +1,127 @@
+"""What officers of the house see: everybody's orders, what waits for them, and a month's report."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import anyio.to_thread
+from fastapi import APIRouter, Query
+from fastapi import Path as InPath
+from starlette.requests import Request
+from starlette.responses import Response
+
+from catalogs.api.answers import Json
+from catalogs.api.entrance import OutOfScope
+from catalogs.api.errors import NotFound
+from catalogs.api.orders import at_desk, customer_of
+from catalogs.api.principal import Principal
+from catalogs.delivery.order import Order, OrderState
+from catalogs.delivery.order_desk import HOUSE, Desk
+from catalogs.delivery.report import read_report, report_csv
+from catalogs.delivery.report_pdf import report_pdf
+from processing.model.errors import BadInput
+
+router = APIRouter(prefix="/officers", tags=["Officers"])
+_UNKEPT = {"Cache-Control": "no-store"}
+
+
+class Form(StrEnum):
+    """How a report is written."""
+
+    JSON = "json"
+    CSV = "csv"
+    PDF = "pdf"
+
+
+def officer_of(request: Request) -> Principal:
+    """An officer who has signed in.
+
+    Raises
+    ------
+    Unauthorised, OutOfScope
+        For anybody else.
+    """
+    found = customer_of(request, "officers' pages")
+    if not found.officer:
+        raise OutOfScope(
+            "this is for officers of the house", kind="officer.needed",
+            remedy="An operator makes somebody one: qyran customer add NAME --class gov_domestic --officer.",
+        )  # fmt: skip
+    return found
+
+
+@router.get("/orders", response_class=Json)
+async def everybodys_orders(
+    request: Request,
+    state: Annotated[list[OrderState] | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> Json:
+    """Everybody's orders, newest first, and how many there are in each state."""
+    officer_of(request)
+
+    def work(desk: Desk) -> dict[str, Any]:
+        found = desk.orders.listed(states=state or (), limit=limit)
+        return {"orders": [_document(desk, order) for order in found], "counts": desk.orders.counts()}
+
+    return Json(await at_desk(request, work), headers=_UNKEPT)
+
+
+@router.get("/orders/{order_id}", response_class=Json)
+async def anybodys_order(request: Request, order_id: str) -> Json:
+    """One order with the rules that hold it and the officers who decided; no links to its files."""
+    officer_of(request)
+
+    def work(desk: Desk) -> dict[str, Any]:
+        try:
+            return _document(desk, desk.orders.find(order_id))
+        except BadInput as error:
+            raise NotFound("there is no such order") from error
+
+    return Json(await at_desk(request, work), headers=_UNKEPT)
+
+
+@router.get(
+    "/reports/{month}",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {}, "text/csv": {}, "application/pdf": {}}}},
+)
+async def month(
+    request: Request,
+    month: Annotated[str, InPath(description="2026-11, UTC")],
+    form: Annotated[Form, Query(alias="format")] = Form.JSON,
+    language: Annotated[Literal["en", "ru", "kk"], Query(description="Of a PDF.")] = "en",
+) -> Response:
+    """A month's deliveries: export revenue beside domestic service free of charge; km2, scenes, bytes, sums."""
+    officer_of(request)
+    found = await anyio.to_thread.run_sync(read_report, request.app.state.home, month)
+    name = f"qyran-{found.month}.{form}"
+    headers = _UNKEPT | {"Content-Disposition": f'attachment; filename="{name}"'}
+    match form:
+        case Form.CSV:
+            return Response(report_csv(found).encode("utf-8-sig"), media_type="text/csv", headers=headers)
+        case Form.PDF:
+            content = await anyio.to_thread.run_sync(report_pdf, found, language)
+            return Response(content, media_type="application/pdf", headers=headers)
+        case _:
+            return Json(found.model_dump(mode="json"), headers=_UNKEPT)
+
+
+def _document(desk: Desk, order: Order) -> dict[str, Any]:
+    """An order as an officer sees it: with everybody's name where there is one."""
+    document = order.public(operator=True)
+    officers = (given["by"] for given in document["approvals_given"])
+    document["names"] = _names(desk, {*officers, *(step["by"] for step in document["history"])})
+    return document
+
+
+def _names(desk: Desk, ids: Iterable[str]) -> dict[str, str]:
+    """What those are called who have an account; the house and its operators have none."""
+    names = {HOUSE.id: HOUSE.name}
+    for one in sorted(ids):
+        try:
+            found = desk.customers.get(one)
+        except BadInput:
+            continue
+        if found.id == one:  # accounts are found by name as well
+            names[one] = found.name
+    return names
