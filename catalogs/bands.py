@@ -1,8 +1,10 @@
 """Bands and arrays in STAC's words, shared by items and collections."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from configs.schema import SensorConfig
+from processing.archive.layout import ZARR_TYPE
 from processing.model.product import StoredBand
 from processing.model.qa import Qa
 
@@ -34,6 +36,14 @@ def stored_band(band: StoredBand) -> dict[str, Any]:
     return spectral(
         band.name, common_name=band.common_name, centre_nm=band.centre_nm, fwhm_nm=band.fwhm_nm, esun=band.esun
     )
+
+
+def names_in_store(item: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the bands that an item's Zarr store holds, as the item says."""
+    zarr: Mapping[str, Any] = item.get("assets", {}).get("zarr", {})
+    if str(zarr.get("type", "")) != ZARR_TYPE:
+        return frozenset()
+    return frozenset(str(band["name"]) for band in zarr.get("bands", ()) if "name" in band)
 
 
 def storage(*, dtype: str, nodata: int, units: str, scale: float, offset: float) -> dict[str, Any]:

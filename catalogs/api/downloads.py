@@ -108,7 +108,9 @@ def find_file(
         raise NotFound("there is no such item")
     media = str(asset.get("type", "application/octet-stream"))
     if not whole:
-        return thumbnail(Shown(item, home, bool(version), asking.rights.reduced(item, decision)), target, media)
+        return thumbnail(
+            Shown.of(item, home, asking.rights.reduced(item, decision), earlier=bool(version)), target, media
+        )
     checksum = str(asset.get("file:checksum", ""))
     sha256 = checksum.removeprefix(_SHA256_MULTIHASH) if checksum.startswith(_SHA256_MULTIHASH) else None
     return Found(target, media, sha256, asset.get("file:size"), *told)

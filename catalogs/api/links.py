@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 
+from catalogs.bands import names_in_store
 from catalogs.store.protocol import Collection, Item
 from processing.archive.layout import COG_TYPE
 
@@ -174,15 +175,15 @@ def tiles_href(request: Request, collection: str, item: str) -> str:
 
 
 def _map_links(here: str, item: Item) -> list[Link]:
-    """Where maps find an item, in the words of STAC's web-map-links; nothing where it has no COGs."""
+    """Where maps find an item, in the words of STAC's web-map-links; nothing where it has neither COGs nor a store."""
     assets = item.get("assets", {})
-    cogs = {key for key, asset in assets.items() if asset.get("type") == COG_TYPE}
+    images = {key for key, asset in assets.items() if asset.get("type") == COG_TYPE} | names_in_store(item)
     renders = {
         name: render
         for name, render in item["properties"].get("renders", {}).items()
-        if cogs.issuperset(render["assets"])
+        if images.issuperset(render["assets"])
     }
-    if not cogs:
+    if not images:
         return []
     tilejsons = [
         link("tilejson", f"{here}/{_part(name)}/tilejson.json", title=str(render.get("title", name)))

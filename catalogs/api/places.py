@@ -23,13 +23,10 @@ def item_of(store: CatalogueStore, asking: Principal, collection: str, item_id: 
 
 def place_of(home: Path, item: Item, href: str, *, earlier: bool) -> Path | None:
     """Where an asset lies; None if that is not among the files of its own product."""
-    if "://" in href or "\0" in href:
-        return None
     collection, item_id = str(item["collection"]), str(item["id"])
-    folder = home / "products" / collection / item_id
-    nominal = Path(os.path.normpath(folder / href))
-    if earlier and nominal.is_relative_to(folder):
-        nominal = _superseded(home, item, folder) / nominal.relative_to(folder)
+    nominal = _nominal(home, item, href, earlier=earlier)
+    if nominal is None:
+        return None
     try:
         real, base = nominal.resolve(strict=True), home.resolve()
     except (OSError, RuntimeError):
@@ -40,6 +37,25 @@ def place_of(home: Path, item: Item, href: str, *, earlier: bool) -> Path | None
         within[:2] == ("archive", collection) and within[5:6] == (item_id,)
     )
     return nominal if own else None
+
+
+def is_lost(home: Path, item: Item, href: str, *, earlier: bool) -> bool:
+    """Whether an asset should lie among its product's own files, and nothing does."""
+    nominal = _nominal(home, item, href, earlier=earlier)
+    folder = home / "products" / str(item["collection"]) / str(item["id"])
+    own = folder if not earlier else _superseded(home, item, folder)
+    return nominal is not None and nominal.is_relative_to(own) and not os.path.lexists(nominal)
+
+
+def _nominal(home: Path, item: Item, href: str, *, earlier: bool) -> Path | None:
+    """Where an asset says it lies; None where it names a place elsewhere."""
+    if "://" in href or "\0" in href:
+        return None
+    folder = home / "products" / str(item["collection"]) / str(item["id"])
+    nominal = Path(os.path.normpath(folder / href))
+    if earlier and nominal.is_relative_to(folder):
+        return _superseded(home, item, folder) / nominal.relative_to(folder)
+    return nominal
 
 
 def _superseded(home: Path, item: Item, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Degraded copies of COGs, made when the first is looked at, and kept for as long as there is room."""
+"""Degraded copies of images, made when the first is looked at, and kept for as long as there is room."""
 
 import hashlib
 import os
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from catalogs.api.rights import Reduced
+from processing.archive.layout import MANIFEST, BandPlace
 
 FOLDER = "cache/degraded"
 MAX_BYTES = 2_000_000_000
@@ -17,15 +18,17 @@ _locks: dict[str, threading.Lock] = {}
 _counting = threading.Lock()
 
 
-def reduced_file(home: Path, path: Path, digest: str, reduced: Reduced, *, flags: bool) -> tuple[Path, str]:
-    """What somebody may look at instead of a COG, and its digest: a copy with less in it, or the COG itself."""
+def reduced_file(
+    home: Path, place: Path | BandPlace, digest: str, reduced: Reduced, *, flags: bool
+) -> tuple[Path | BandPlace, str]:
+    """What somebody may look at instead of an image, and its digest: a copy with less in it, or the image itself."""
     if not reduced.pixels:
-        return path, digest
+        return place, digest
     # Imported with the first: it loads GDAL.
     from processing.archive.degraded_copy import Less, degraded_copy
 
-    stat = path.stat()
-    told = f"{_FORMAT}\0{path}\0{digest}\0{stat.st_mtime_ns}\0{stat.st_size}\0{reduced.digest}"
+    stat = (place.store / MANIFEST if isinstance(place, BandPlace) else place).stat()
+    told = f"{_FORMAT}\0{place}\0{digest}\0{stat.st_mtime_ns}\0{stat.st_size}\0{reduced.digest}"
     name = hashlib.sha256(told.encode()).hexdigest()
     target = home.resolve() / FOLDER / f"{name}.tif"
     if target.is_file():
@@ -33,7 +36,7 @@ def reduced_file(home: Path, path: Path, digest: str, reduced: Reduced, *, flags
     else:
         with _one_at_a_time(name):
             if not target.is_file():
-                degraded_copy(path, target, Less(reduced.gsd_m, reduced.mask, flags))
+                degraded_copy(place, target, Less(reduced.gsd_m, reduced.mask, flags))
                 _make_room(target.parent)
     return target, name
 

@@ -41,7 +41,7 @@ def layers(here: str, found: Shown) -> dict[str, Any]:
 def tilejson(here: str, found: Shown, layer: Layer, kind: str) -> dict[str, Any]:
     """TileJSON 3.0 of a layer. There are tiles at every zoom; ``maxzoom`` is where pixels are the image's own."""
     west, south, east, north = plain_extent(found.item)
-    top = native_zoom(found.item, tuple(source.key for source in layer.sources), found.reduced.gsd_m)
+    top = native_zoom(found.item, found.assets, tuple(source.key for source in layer.sources), found.reduced.gsd_m)
     return {
         "tilejson": "3.0.0",
         "name": layer.name,
@@ -69,7 +69,7 @@ def wmts(here: str, found: Shown) -> bytes:
     for name in found.names:
         _add_layer(contents, here, found, name)
     keys = (*found.data, *found.flags)
-    _add_matrices(contents, min(native_zoom(found.item, keys, found.reduced.gsd_m) + _OVERZOOM, MAX_ZOOM))
+    _add_matrices(contents, min(native_zoom(found.item, found.assets, keys, found.reduced.gsd_m) + _OVERZOOM, MAX_ZOOM))
     SubElement(root, f"{{{_WMTS}}}ServiceMetadataURL", {f"{{{_XLINK}}}href": f"{here}/WMTSCapabilities.xml"})
     document: bytes = tostring(root, encoding="UTF-8", xml_declaration=True)
     return document
@@ -113,7 +113,7 @@ def _text(parent: Element, space: str, name: str, text: str) -> None:
 
 
 def _title(found: Shown, name: str) -> str:
-    described = found.presets.get(name) or found.item["assets"][name]
+    described = found.presets.get(name) or found.assets[name]
     return str(described.get("title", name))
 
 

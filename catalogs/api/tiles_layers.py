@@ -1,10 +1,11 @@
-"""What of an item can be looked at: its COGs and its render presets, found by name and never by an address."""
+"""What of an item can be looked at: its bands, flags and render presets, found by name and never by an address."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from shapely import LineString
 
@@ -12,10 +13,11 @@ from catalogs.api.errors import NotFound
 from catalogs.api.places import item_of, place_of
 from catalogs.api.principal import Principal
 from catalogs.api.rights import WHOLE, Reduced
+from catalogs.api.tiles_assets import viewable
 from catalogs.api.tiles_copies import reduced_file
 from catalogs.policy.terms import Action
 from catalogs.store.protocol import CatalogueStore, Item
-from processing.archive.layout import COG_TYPE
+from processing.archive.layout import BandPlace
 from processing.model.errors import Retryable
 
 MAX_ZOOM = 24
@@ -29,13 +31,14 @@ _LIGHTEST = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One COG of an item."""
+    """One image of an item."""
 
     key: str
     title: str
-    path: Path
+    place: Path | BandPlace
+    """A COG, or a band of the item's Zarr store."""
     digest: str
-    """Of its bytes, as the catalogue has it."""
+    """Of its bytes, as the catalogue has it; of a store's manifest, which stands for all of it."""
     scale: float | None
     """physical = stored * scale + offset; None where the numbers mean nothing by themselves: a picture, flags."""
     offset: float
@@ -51,7 +54,7 @@ class Layer:
     name: str
     title: str
     sources: tuple[Source, ...]
-    """One COG, or three of one band each."""
+    """One image, or three of one band each."""
     rescale: tuple[tuple[float, float], ...] = ()
     """Stored numbers that are darkest and lightest, for each source; empty: it is a picture already, or flags."""
     palette: str | None = None
@@ -66,37 +69,53 @@ class Shown:
     home: Path
     earlier: bool
     """It is not the latest version."""
+    assets: Mapping[str, Mapping[str, Any]]
+    """All that can be looked at: COGs, and what of the store has none."""
+    stored: Mapping[str, BandPlace]
+    """Where the latter lie."""
     reduced: Reduced = WHOLE
     """What is left of its pixels for the one who looks."""
+
+    @classmethod
+    def of(cls, item: Item, home: Path, reduced: Reduced, *, earlier: bool) -> Self:
+        """An item, once it is settled that somebody may look at it.
+
+        Raises
+        ------
+        Defect
+            ``archive.corrupt`` if a band lies in its store alone, and that is damaged.
+        """
+        found = viewable(home, item, earlier=earlier)
+        return cls(item, home, earlier, found.assets, found.stored, reduced)
 
     @property
     def presets(self) -> dict[str, Any]:
         """Render presets whose assets are all there."""
         renders = self.item["properties"].get("renders", {})
-        return {name: found for name, found in renders.items() if all(map(self._is_cog, found["assets"]))}
+        return {name: found for name, found in renders.items() if all(map(self._is_shown, found["assets"]))}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Layers: the picture first, then presets, then the other COGs."""
-        cogs = [key for key in self.item.get("assets", {}) if self._is_cog(key)]
-        return tuple(dict.fromkeys([*(key for key in cogs if key == "visual"), *self.presets, *cogs]))
+        """Layers: the picture first, then presets, then the other images."""
+        keys = [key for key in self.assets if self._is_shown(key)]
+        return tuple(dict.fromkeys([*(key for key in keys if key == "visual"), *self.presets, *keys]))
 
     @property
     def data(self) -> tuple[str, ...]:
         """Assets of physical values."""
-        assets: Mapping[str, Any] = self.item.get("assets", {})
-        return tuple(key for key, asset in assets.items() if self._is_cog(key) and "raster:scale" in asset)
+        return tuple(key for key, asset in self.assets.items() if self._is_shown(key) and "raster:scale" in asset)
 
     @property
     def flags(self) -> tuple[str, ...]:
         """Assets of quality flags."""
-        assets: Mapping[str, Any] = self.item.get("assets", {})
-        return tuple(key for key, asset in assets.items() if self._is_cog(key) and "classification:bitfields" in asset)
+        return tuple(
+            key for key, asset in self.assets.items() if self._is_shown(key) and "classification:bitfields" in asset
+        )
 
-    def _is_cog(self, key: str) -> bool:
+    def _is_shown(self, key: str) -> bool:
         if self.reduced.drop_bands and (key in self.reduced.drop_bands or key == "visual"):
             return False
-        return str(self.item.get("assets", {}).get(key, {}).get("type", "")) == COG_TYPE
+        return key in self.assets
 
     def layer(self, name: str) -> Layer:
         """A layer by its name; a preset goes before an asset of the same name.
@@ -124,27 +143,46 @@ class Shown:
         Raises
         ------
         NotFound
-            If there is no such COG.
+            If there is no such image.
         """
         source = self.source(key)
         # What is masked stretches no contrast either.
-        known = {} if self.reduced.mask is not None else self.item["assets"][key].get("statistics", {})
+        known = {} if self.reduced.mask is not None else self.assets[key].get("statistics", {})
         limits = () if source.scale is None else (_limits(source, known or _measured(source)),)
         return Layer(name=key, title=source.title, sources=(source,), rescale=limits)
 
     def source(self, key: str) -> Source:
-        """A COG by its asset's key, or the copy of it that may be looked at.
+        """An image by its asset's key, or the copy of it that may be looked at.
 
         Raises
         ------
         NotFound
-            If the item has no such COG, or it does not lie with its product.
+            If the item has none of that key, or it does not lie with its product.
         Retryable
             ``tiles.changed`` if the file is not the one that the catalogue names: it is just being replaced.
         """
-        if not self._is_cog(key):
+        if not self._is_shown(key):
             raise NotFound("there is no such layer")
-        asset = self.item["assets"][key]
+        asset = self.assets[key]
+        place, digest = self._place(key)
+        flags = tuple((str(bit["name"]), 1 << int(bit["offset"])) for bit in asset.get("classification:bitfields", ()))
+        place, digest = reduced_file(self.home, place, digest, self.reduced, flags=bool(flags))
+        return Source(
+            key=key,
+            title=str(asset.get("title", key)),
+            place=place,
+            digest=digest,
+            scale=asset.get("raster:scale"),
+            offset=float(asset.get("raster:offset", 0.0)),
+            unit=str(asset.get("unit", "1")),
+            flags=flags,
+        )
+
+    def _place(self, key: str) -> tuple[Path | BandPlace, str]:
+        """Where an image lies, and a digest of what it holds."""
+        stored, asset = self.stored.get(key), self.assets[key]
+        if stored is not None:
+            return stored, f"{stored.manifest_sha256}/{stored.group}/{stored.name}"
         place = place_of(self.home, self.item, str(asset["href"]), earlier=self.earlier)
         if place is None or not place.is_file():
             raise NotFound("there is no such layer")
@@ -153,19 +191,7 @@ class Shown:
             raise Retryable(
                 "the file is not the one that the catalogue names", kind="tiles.changed", remedy="Ask again in a while."
             )
-        flags = tuple((str(bit["name"]), 1 << int(bit["offset"])) for bit in asset.get("classification:bitfields", ()))
-        digest = str(asset.get("file:checksum", ""))
-        path, digest = reduced_file(self.home, path, digest, self.reduced, flags=bool(flags))
-        return Source(
-            key=key,
-            title=str(asset.get("title", key)),
-            path=path,
-            digest=digest,
-            scale=asset.get("raster:scale"),
-            offset=float(asset.get("raster:offset", 0.0)),
-            unit=str(asset.get("unit", "1")),
-            flags=flags,
-        )
+        return path, str(asset.get("file:checksum", ""))
 
 
 def shown(home: Path, store: CatalogueStore, asking: Principal, names: tuple[str, str], action: Action) -> Shown:
@@ -180,7 +206,7 @@ def shown(home: Path, store: CatalogueStore, asking: Principal, names: tuple[str
     item = item_of(store, asking, names[0], item_id, version)
     decision = asking.rights.given(item, action)
     assert item is not None
-    return Shown(item, home, bool(version), asking.rights.reduced(item, decision))
+    return Shown.of(item, home, asking.rights.reduced(item, decision), earlier=bool(version))
 
 
 def extent(item: Item) -> tuple[float, float, float, float]:
@@ -205,9 +231,10 @@ def along(corners: list[tuple[float, float]], count: int) -> list[tuple[float, f
     return [(point.x, point.y) for point in points]
 
 
-def native_zoom(item: Item, keys: tuple[str, ...], floor_m: float | None = None) -> int:
+def native_zoom(
+    item: Item, assets: Mapping[str, Mapping[str, Any]], keys: tuple[str, ...], floor_m: float | None = None
+) -> int:
     """The zoom level whose pixels are no coarser than the finest of some assets, or than a floor."""
-    assets = item.get("assets", {})
     every = [
         float(asset["raster:spatial_resolution"]) for asset in assets.values() if "raster:spatial_resolution" in asset
     ]
@@ -250,9 +277,17 @@ def _tile_row(latitude: float, z: int) -> int:
 
 def _measured(source: Source) -> dict[str, float]:
     """Figures of the pixels that are left, physical values."""
+    return _kept_figures(source) if source.digest else _figures(source)
+
+
+def _figures(source: Source) -> dict[str, float]:
     from catalogs.api.tiles_values import figures_of
 
     return figures_of(source)
+
+
+_kept_figures = lru_cache(maxsize=1_000)(_figures)
+"""The same digest has the same figures."""
 
 
 def _limits(source: Source, statistics: Mapping[str, float]) -> tuple[float, float]:

@@ -15,7 +15,8 @@ from rio_tiler.models import ImageData
 from rio_tiler.reader import part
 
 from catalogs.api.tiles_layers import Layer, Source
-from processing.archive.open_cog import opened_cog, pixel_m
+from processing.archive.viewed import Image as Viewed
+from processing.archive.viewed import opened, opened_around, pixel_m
 
 type Format = Literal["png", "webp"]
 _SPHERE_M = 6_378_137.0
@@ -55,9 +56,13 @@ def tile(layer: Layer, outline: tuple[float, float, float, float], size: int, ki
     shrunk = 1 / math.cosh((south + north) / 2 / _SPHERE_M)
     # Warped in one step onto the very pixels of the tile.
     exact = {"transform": Affine(across, 0, west, 0, -down, north), "width": size, "height": size}
+
+    def fits(found: Viewed) -> float:
+        return across * shrunk / pixel_m(found)
+
     images = []
     for source in layer.sources:
-        with opened_cog(source.path, lambda found: across * shrunk / pixel_m(found)) as dataset:
+        with opened_around(source.place, fits, outline, WEB_MERCATOR_CRS) as dataset:
             images.append(part(
                 dataset, outline, width=size, height=size, dst_crs=WEB_MERCATOR_CRS, indexes=_indexes(source),
                 reproject_method=_method(source), vrt_options=exact,
@@ -73,15 +78,16 @@ def preview(layer: Layer, width: int, kind: Format, *, tallest: int) -> bytes:
     width
         Pixels; the height follows from the image's shape, and both shrink where it would exceed ``tallest``.
     """
-    with opened_cog(layer.sources[0].path) as first:
-        bounds, crs = tuple(first.bounds), first.crs
+    with opened(layer.sources[0].place) as first:
+        left, bottom, right, top = first.bounds
+        bounds, crs = (left, bottom, right, top), first.crs
         aspect = (bounds[3] - bounds[1]) / (bounds[2] - bounds[0])
     columns = max(min(width, round(tallest / aspect)), 1)
     rows = max(min(round(columns * aspect), tallest), 1)
     pixel = (bounds[2] - bounds[0]) / columns
     images = []
     for source in layer.sources:
-        with opened_cog(source.path, lambda found: pixel / abs(found.res[0])) as dataset:
+        with opened_around(source.place, lambda found: pixel / abs(found.res[0]), bounds, crs) as dataset:
             images.append(part(
                 dataset, bounds, width=columns, height=rows, dst_crs=crs, bounds_crs=crs, indexes=_indexes(source),
                 resampling_method=_method(source),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from catalogs.api.errors import NotFound
 from catalogs.api.tiles_layers import Source
 from catalogs.store.request import bbox_geometry
-from processing.archive.open_cog import pixels_at, pixels_inside
+from processing.archive.viewed import pixels_at, pixels_inside
 
 MAX_PIXELS = 8_000_000
 """Of one question; some 200 MB while it is answered."""
@@ -43,7 +43,7 @@ def statistics(source: Source, bbox: tuple[float, ...] | None, *, approximate: b
     if source.scale is None and not source.flags:
         raise NotFound("a picture has no values; ask for a band")
     outline = None if bbox is None else bbox_geometry(bbox)
-    inside = pixels_inside(source.path, outline, limit=MAX_PIXELS, thin=approximate)
+    inside = pixels_inside(source.place, outline, limit=MAX_PIXELS, thin=approximate)
     figures: dict[str, Any] = {
         "asset": source.key,
         "bbox": bbox,
@@ -61,7 +61,7 @@ def statistics(source: Source, bbox: tuple[float, ...] | None, *, approximate: b
 
 def figures_of(source: Source) -> dict[str, float]:
     """Minimum, maximum, mean and standard deviation of a whole image, from an overview where there are many pixels."""
-    inside = pixels_inside(source.path, None, limit=_ENOUGH, thin=True)
+    inside = pixels_inside(source.place, None, limit=_ENOUGH, thin=True)
     found = _figures(inside.stored, source)
     return {name: found[name] for name in ("minimum", "maximum", "mean", "stddev") if found[name] is not None}
 
@@ -106,7 +106,7 @@ def at_points(sources: Sequence[Source], places: Sequence[tuple[float, float]]) 
     """
     found: list[dict[str, Any]] = [{"lon": lon, "lat": lat, "values": {}, "qa": {}} for lon, lat in places]
     for source in sources:
-        for point, stored in zip(found, pixels_at(source.path, places), strict=True):
+        for point, stored in zip(found, pixels_at(source.place, places), strict=True):
             if source.flags:
                 point["qa"][source.key] = None if stored is None else _named(int(stored), source)
             else:

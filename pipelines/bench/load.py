@@ -175,7 +175,7 @@ def _questions(made: Furnished, dice: random.Random) -> Iterator[_Question]:
 def _tile(item: dict[str, Any], dice: random.Random) -> str:
     """A tile that shows something of an item, at any zoom that a map would ask for."""
     west, south, east, north = item["bbox"] if len(item["bbox"]) == 4 else (*item["bbox"][:2], *item["bbox"][3:5])
-    finest = native_zoom(item, ())
+    finest = native_zoom(item, item["assets"], ())
     zoom = dice.randint(max(finest - 5, 0), finest)
     lon, lat = dice.uniform(west, east), math.radians(dice.uniform(south, north))
     side = 2**zoom

@@ -1,4 +1,4 @@
-"""Copies of COGs with less in them: coarser pixels, absent parts. What is shown is read from these alone."""
+"""Copies of images with less in them: coarser pixels, absent parts. What is shown is read from these alone."""
 
 import math
 import os
@@ -14,12 +14,11 @@ import rasterio
 import shapely
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.features import geometry_mask
-from rasterio.io import DatasetReader
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
-from processing.archive.open_cog import on_grid, opened_cog, pixel_m
+from processing.archive.viewed import Image, Place, on_grid, opened, pixel_m
 from processing.model.qa import Qa
 from processing.products.degrade import averaged, coarse_shape, flags_of, grown
 
@@ -44,17 +43,17 @@ class Less:
     """The numbers are quality flags."""
 
 
-def degraded_copy(path: Path, target: Path, less: Less) -> None:
-    """Write a copy of a COG with coarser pixels and without those of a mask.
+def degraded_copy(place: Place, target: Path, less: Less) -> None:
+    """Write a copy of a COG, or of a band of a store, with coarser pixels and without those of a mask.
 
     Fine pixels under the mask are gone before any are averaged. The copy appears under its name when it is whole.
 
     Raises
     ------
     Defect
-        ``cog.unreadable`` if the COG is damaged.
+        ``cog.unreadable``, ``archive.missing``, ``archive.corrupt`` if it is damaged.
     """
-    with opened_cog(path) as full:
+    with opened(place) as full:
         own, longest = pixel_m(full), max(full.shape)
         wanted = max(own * max(1.0, longest / LONGEST), less.gsd_m or 0.0)
         shape, origin = coarse_shape(full.shape, wanted / own), full.transform
@@ -66,11 +65,11 @@ def degraded_copy(path: Path, target: Path, less: Less) -> None:
             "blockysize": 256, "compress": "DEFLATE",
         }  # fmt: skip
         coloured = (*full.colorinterp, *([ColorInterp.alpha] if _has_mask(full) else ()))
-        size = full.shape
+        finest = abs(full.transform.e)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with opened_cog(path, lambda found: wanted / _FINER / pixel_m(found)) as source:
-        # An overview's rows may not divide the image's: then its last pixels are a little wider.
-        ratio = wanted / own * source.height / size[0]
+    with opened(place, lambda found: wanted / _FINER / pixel_m(found)) as source:
+        # An overview's rows may not divide the image's: then GDAL takes its pixels for a little narrower than they are.
+        ratio = wanted / own * finest / abs(source.transform.e)
         with _appearing(target) as draft:
             with rasterio.open(draft, "w", **profile) as out:
                 out.colorinterp = coloured
@@ -95,9 +94,7 @@ def _appearing(target: Path) -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
 
 
-def _strip(
-    source: DatasetReader, ratio: float, rows: tuple[int, int], width: int, less: Less
-) -> npt.NDArray[np.generic]:
+def _strip(source: Image, ratio: float, rows: tuple[int, int], width: int, less: Less) -> npt.NDArray[np.generic]:
     """Coarse rows from the fine ones that they cover."""
     top, bottom = math.floor(rows[0] * ratio), min(math.ceil(rows[1] * ratio - 1e-9), source.height)
     window = Window(0, top, source.width, max(bottom - top, 1))
@@ -127,12 +124,12 @@ def _strip(
     return made
 
 
-def _has_mask(source: DatasetReader) -> bool:
+def _has_mask(source: Image) -> bool:
     """Whether an image says by a mask of its own where it has values: pictures do. The copy says so by opacity."""
     return MaskFlags.per_dataset in source.mask_flag_enums[0] and MaskFlags.alpha not in source.mask_flag_enums[0]
 
 
-def _lossy(source: DatasetReader) -> bool:
+def _lossy(source: Image) -> bool:
     return str(source.profile.get("compress", "")).lower() in ("jpeg", "ycbcr jpeg", "webp", "jxl")
 
 
@@ -144,12 +141,12 @@ def _unlike_nodata(
     return made
 
 
-def _valid(source: DatasetReader, window: Window, stored: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+def _valid(source: Image, window: Window, stored: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
     there = source.dataset_mask(window=window) > 127
     return np.asarray(there & np.isfinite(stored[0].astype(np.float64)), np.bool_)
 
 
-def _hidden(source: DatasetReader, window: Window, less: Less) -> npt.NDArray[np.bool_]:
+def _hidden(source: Image, window: Window, less: Less) -> npt.NDArray[np.bool_]:
     shape = (int(window.height), int(window.width))
     near = None if less.mask is None else _near(source, less.mask)
     if near is None:
@@ -164,7 +161,7 @@ def _hidden(source: DatasetReader, window: Window, less: Less) -> npt.NDArray[np
     return grown(found, reach)[reach:-reach]
 
 
-def _near(source: DatasetReader, mask: BaseGeometry) -> BaseGeometry | None:
+def _near(source: Image, mask: BaseGeometry) -> BaseGeometry | None:
     """What of a mask may lie on an image: far from it, maps end."""
     west, south, east, north = transform_bounds(source.crs, "EPSG:4326", *source.bounds, densify_pts=21)
     if west > east:

@@ -102,6 +102,18 @@ class ProductPaths:
         return self.revisions / f"{revision}.files"
 
 
+@dataclass(frozen=True, slots=True)
+class BandPlace:
+    """Where a band, or the flags, of a group lie: in which store, at all its levels."""
+
+    store: Path
+    """Folder of the store itself, no link to it."""
+    manifest_sha256: str
+    """Of the store's manifest, as the catalogue states it, hex; empty if it states none."""
+    group: str
+    name: str
+
+
 def revision_of(draft: ProductDraft) -> str:
     """First 16 hex digits of the lineage's digest: same inputs, parameters and software, same revision."""
     return draft.lineage.digest[:16]

@@ -433,7 +433,7 @@ def test_an_image_across_the_antimeridian_is_on_both_sides(tmp_path):
     grid = Affine(1000, 0, 100_000, 0, -1000, 7_300_000)  # zone 1, from 175 E to 177 W
     with rasterio.open(path, "w", crs="EPSG:32601", transform=grid, **profile) as dataset:
         dataset.write(np.full((400, 400), 2000, np.uint16), 1)
-    source = Source(key="red", title="", path=path, digest="", scale=1.0, offset=0.0, unit="1", flags=())
+    source = Source(key="red", title="", place=path, digest="", scale=1.0, offset=0.0, unit="1", flags=())
     layer = Layer(name="red", title="", sources=(source,), rescale=((0, 4000),))
     item = {"bbox": [174.0, 61.0, -176.0, 66.0]}
     z, y = 5, address(180, 64, 5)[1]

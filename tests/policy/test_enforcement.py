@@ -418,3 +418,51 @@ def test_tokens_that_are_none_are_refused(plain):
     ):
         with plain.server.client() as client:
             assert client.get("/stac/search", headers={"Authorization": token}).status_code == 401
+
+
+@pytest.fixture
+def headers(plain, tmp_path) -> Path:
+    """A file of headers with a token of the state's, as desktop GIS takes it (GDAL_HTTP_HEADER_FILE)."""
+    path = tmp_path / "headers.txt"
+    path.write_text(f"Authorization: {plain.clients['gov'].headers['Authorization']}\n")
+    path.chmod(0o600)
+    return path
+
+
+def fresh(**options: str) -> rasterio.Env:
+    """GDAL that remembers nothing of addresses it has asked before: an answer may depend on who asks."""
+    return rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", CPL_VSIL_CURL_NON_CACHED="/vsicurl/", **options)
+
+
+def test_desktop_gis_opens_a_protected_file_with_a_token(plain, headers):
+    """``/vsicurl`` reads ranges of what its token opens, and nothing without."""
+    item = plain.item
+    address = f"/vsicurl/{plain.server.url}{asset_path(item, 'red')}"
+    folder = plain.server.home / "products" / item["collection"] / item["id"]
+    with fresh(), pytest.raises(rasterio.errors.RasterioIOError):
+        rasterio.open(address)
+    with fresh(GDAL_HTTP_HEADER_FILE=str(headers)), rasterio.open(address) as remote:
+        pixels, crs, scales = remote.read(1), remote.crs, remote.scales
+    with rasterio.open(folder / item["assets"]["red"]["href"]) as local:
+        assert (pixels == local.read(1)).all()
+        assert (crs, scales) == (local.crs, local.scales)
+
+
+def test_desktop_gis_shows_a_protected_map_with_a_token(plain, headers, tmp_path):
+    """GDAL's WMTS driver: a token's layers in full, everybody's as coarse as policy says, and none where none is."""
+    address = f"WMTS:{plain.server.url}/tiles/{plain.name}/WMTSCapabilities.xml,layer=true-colour"
+    seen = {}
+    for who, options in (("gov", {"GDAL_HTTP_HEADER_FILE": str(headers)}), ("anybody", {})):
+        # GDAL keeps tiles on its user's disk by their address alone.
+        kept = {"GDAL_DEFAULT_WMS_CACHE_PATH": str(tmp_path / who)}
+        with fresh(**kept, **options), rasterio.open(address) as dataset:
+            assert dataset.crs.to_epsg() == 3857
+            seen[who] = dataset.res[0], dataset.read(out_shape=(4, 128, 128))
+    assert seen["gov"][0] < seen["anybody"][0], "the floor takes zoom levels away"
+    opaque = (seen["gov"][1][3] == 255) & (seen["anybody"][1][3] == 255)
+    assert opaque.mean() > 0.4
+    assert not (seen["gov"][1][:3, opaque] == seen["anybody"][1][:3, opaque]).all()
+    refused = tmp_path / "refused.txt"
+    refused.write_text(f"Authorization: {plain.clients['listed'].headers['Authorization']}\n")
+    with fresh(GDAL_HTTP_HEADER_FILE=str(refused)), pytest.raises(rasterio.errors.RasterioIOError):
+        rasterio.open(address)
