@@ -11,7 +11,7 @@ from configs.settings import Home
 from pipelines.outcomes import Stop
 from pipelines.refinement import NOT_REFINED
 from processing.geometry.terrain import Terrain
-from processing.model.angle_layers import ANGLES
+from processing.model.composite_layers import BESIDE
 from processing.model.product import Product, StoredBand
 from processing.model.quality import Outcome
 from processing.model.scene import Delivery
@@ -107,7 +107,7 @@ def _accuracy(product: Product, limits: ReviewLimits) -> Iterator[Finding]:
 
 def emptiest_band(product: Product) -> StoredBand:
     """The band of the image that holds the fewest values; angles are no image."""
-    images = [band for band in product.bands if band.group != ANGLES]
+    images = [band for band in product.bands if band.group not in BESIDE]
     return min(images or product.bands, key=lambda band: band.valid_percent)
 
 

@@ -49,7 +49,7 @@ def write_pixels(
     records
         SHA-256 and size of every shard's object.
     """
-    run = _run_name()
+    run = run_name()
     tasks = [
         delayed(_records, pure=True)(task, dask_key_name=f"records-{run}-{level_tasks.path}-{index}")
         for group, image in zip(groups, images, strict=True)
@@ -57,11 +57,11 @@ def write_pixels(
         for index, task in level_tasks.tasks.items()
     ]
     with counted(step, prefix=f"shard-{run}-"):
-        results: tuple[tuple[ObjectRecord, ...], ...] = compute(*tasks, scheduler=_scheduler())
+        results: tuple[tuple[ObjectRecord, ...], ...] = compute(*tasks, scheduler=chosen_scheduler())
     return tuple(record for records in results for record in records)
 
 
-def _scheduler() -> Callable[..., Any] | None:
+def chosen_scheduler() -> Callable[..., Any] | None:
     """Threads, unless something else was asked for.
 
     Dask would import ``distributed`` to look for a cluster, half a second; who is connected to one has imported it.
@@ -69,7 +69,7 @@ def _scheduler() -> Callable[..., Any] | None:
     return threaded.get if "distributed" not in sys.modules and dask.config.get("scheduler", None) is None else None
 
 
-def _run_name() -> str:
+def run_name() -> str:
     """A part of every key: a scheduler that several runs share takes equal keys for one and the same task."""
     return secrets.token_hex(6)
 
@@ -89,14 +89,14 @@ def tally(store: Path, groups: Sequence[Group], ring: Polygon) -> dict[str, Grou
 
     The sums are of integers: the same in whatever order the shards come.
     """
-    run = _run_name()
+    run = run_name()
     tasks = [
         delayed(_tally, pure=True)(store, group, index, ring, dask_key_name=f"tally-{run}-{group.name}-{index}")
         for group in groups
         for index in group.levels[0].shards()
     ]
     totals = {group.name: GroupTally() for group in groups}
-    for name, result in compute(*tasks, scheduler=_scheduler()):
+    for name, result in compute(*tasks, scheduler=chosen_scheduler()):
         totals[name].add(result)
     return totals
 

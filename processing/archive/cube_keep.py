@@ -18,7 +18,7 @@ from processing.archive.cube_repository import open_repository
 from processing.archive.cube_state import CubeState, LeftOut, Slice, Stack, check_files, read_state
 from processing.archive.layout import CUBE_RECORD
 from processing.archive.write import published
-from processing.model.angle_layers import ANGLES
+from processing.model.composite_layers import BESIDE
 from processing.model.errors import Defect
 from processing.model.product import Encoding, Product, StoredGroup
 
@@ -56,7 +56,7 @@ def tiles_of(product: Product) -> tuple[Tile, ...]:
 
 
 def _footing(group: StoredGroup) -> Footing | None:
-    return None if group.name == ANGLES or not group.crs.startswith("EPSG:") else Footing.of(group)
+    return None if group.name in BESIDE or not group.crs.startswith("EPSG:") else Footing.of(group)
 
 
 def note_product(home: Path, product: Product) -> tuple[Tile, ...]:

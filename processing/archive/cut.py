@@ -26,7 +26,7 @@ from processing.archive.geozarr import map_crs
 from processing.archive.layout import QA
 from processing.archive.open import open_product
 from processing.archive.window import onto
-from processing.model.angle_layers import ANGLES
+from processing.model.composite_layers import BESIDE
 from processing.model.conventions import SHARD_PX
 from processing.model.errors import BadInput
 from processing.model.image import Arrays, OrthoImage
@@ -77,7 +77,7 @@ def cut_images(store: Path, product: Product, cut: Cut) -> list[OrthoImage]:
         bands = [band for band in product.bands if band.group == group.name and _wanted(band, cut)]
         if bands:
             images.append(_image(store, bands, cut))
-    if not any(image.group != ANGLES for image in images):
+    if not any(image.group not in BESIDE for image in images):
         raise BadInput("no band is left to deliver", kind="cut.bands", where=product.id, remedy="Choose other bands.")
     return images
 
@@ -97,7 +97,7 @@ def _image(store: Path, bands: Sequence[StoredBand], cut: Cut) -> OrthoImage:
     dataset = _kept(dataset, box, cut, touched=True)
     target, coarser = _target(box, cut)
     if target is not box:
-        how = "average" if coarser else "bilinear" if group == ANGLES else "cubic"
+        how = "average" if coarser else "bilinear" if group in BESIDE else "cubic"
         dataset = _within_range(onto(dataset, target, resampling=how), bands)
         dataset = _kept(dataset, target, cut, touched=False)
     elif cut.area is not None:

@@ -22,7 +22,7 @@ from processing.archive.manifest import ObjectRecord, read_manifest, record_of
 from processing.archive.picture import Style, write_thumbnail
 from processing.archive.record import gdal_statistics, quality_report, stored_file
 from processing.archive.store import Group
-from processing.model.angle_layers import ANGLES, ROLES
+from processing.model.composite_layers import BESIDE, roles_of
 from processing.model.errors import Defect
 from processing.model.product import Product, ProductDraft, StoredFile
 
@@ -91,7 +91,7 @@ def _pictures(
     for group in groups:
         for band, encoding in group.encodings.items():
             write_band(folder / f"{band}.tif", store, group, band, tags, statistics=statistics.get(band))
-            roles = ROLES[band] if group.name == ANGLES else ("data",)
+            roles = roles_of(band) if group.name in BESIDE else ("data",)
             yield _file(folder, paths, f"{band}.tif", key=band, media_type=COG_TYPE, roles=roles, title=encoding.title)
     for group in groups:
         key = flags_key(groups, group)

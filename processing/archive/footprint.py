@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from processing.archive.shards import array_at
 from processing.archive.store import Group, Level
-from processing.model.angle_layers import ANGLES
+from processing.model.composite_layers import BESIDE
 from processing.model.errors import BadInput
 
 _OUTLINE_PX = 512
@@ -42,7 +42,7 @@ def outline(store: Path, groups: tuple[Group, ...]) -> Polygon:
         ``product.empty`` if no pixel holds a value.
     """
     # Angles are laid out in coarser pixels, which reach a little farther than the image they describe.
-    images = [group for group in groups if group.name != ANGLES]
+    images = [group for group in groups if group.name not in BESIDE]
     parts = [_group_outline(store, group) for group in images]
     polygons = [part for part in parts if part is not None]
     if not polygons:

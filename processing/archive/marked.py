@@ -14,7 +14,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioIOError
 
 from processing.archive.encode import decode, encode, stored_range
-from processing.model.angle_layers import ANGLES
+from processing.model.composite_layers import BESIDE
 from processing.model.errors import BadInput
 from processing.model.image import Arrays, OrthoImage
 from processing.model.product import Encoding
@@ -34,8 +34,8 @@ _MAX_PIXELS = 64_000_000
 def marked(image: OrthoImage, encodings: Mapping[str, Encoding], key: bytes) -> OrthoImage:
     """The image with an order's pattern in its bands: a count more or less at some valid pixels without any flag.
 
-    Angles, and bands that are not stored as integers, stay as they are. No value becomes nodata, or leaves the range
-    between the ends of what may be stored: pixels at an end are not marked.
+    Angles, counts of observations, and bands that are not stored as integers, stay as they are. No value becomes
+    nodata, or leaves the range between the ends of what may be stored: pixels at an end are not marked.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def marked(image: OrthoImage, encodings: Mapping[str, Encoding], key: bytes) -> 
     key
         Of the order.
     """
-    if image.group == ANGLES:
+    if image.group in BESIDE:
         return image
     place, names = grid_place(image.geobox), [band.name for band in image.bands]
 

@@ -22,7 +22,7 @@ from processing.archive.remote_open import Store, digest_of, group_of, store_of
 from processing.archive.shard_read import Region
 from processing.archive.source import BandSource, LevelFacts, Reading, StoredArray, level_facts
 from processing.archive.window import Bounds, window_of
-from processing.model.angle_layers import ANGLES
+from processing.model.composite_layers import BESIDE
 from processing.model.errors import BadInput
 from processing.model.qa import Qa
 
@@ -83,7 +83,7 @@ def open_product(
     path
         Folder of the store, or the link to it; or its address, ``s3://bucket/prefix/.../<revision>.zarr``.
     group
-        Measurement group; may be left out where the product has only one, its angles apart.
+        Measurement group; may be left out where the product has only one image: angles and observations are none.
     level
         0 is the finest, and the default; each further one has pixels twice as large.
     resolution
@@ -155,7 +155,7 @@ def choose(
 def _chosen_group(names: tuple[str, ...], group: str | None, store: Store) -> str:
     if group in names:
         return group
-    images = [name for name in names if name != ANGLES]
+    images = [name for name in names if name not in BESIDE]
     if group is None and len(images) == 1:
         return images[0]
     asked = "none was named" if group is None else f"there is no '{group}'"

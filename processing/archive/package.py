@@ -23,7 +23,7 @@ from processing.archive.record import gdal_statistics, quality_report, stored_ba
 from processing.archive.shards import GroupTally
 from processing.archive.space import product_bytes, require_space
 from processing.archive.store import Group, consolidate, create_store, expected_keys, plan_group
-from processing.model.angle_layers import ANGLES, ROLES
+from processing.model.composite_layers import BESIDE, roles_of
 from processing.model.image import OrthoImage
 from processing.model.product import Encoding, Product, StoredFile
 
@@ -199,7 +199,7 @@ def _write_bands(
         for band, encoding in group.encodings.items():
             write_band(files.folder / f"{band}.tif", store, group, band, dict(wanted.tags),
                        statistics=statistics.get(band))  # fmt: skip
-            roles = ROLES[band] if group.name == ANGLES else ("data",)
+            roles = roles_of(band) if group.name in BESIDE else ("data",)
             files.add(f"{band}.tif", key=band, media=COG_TYPE, roles=roles, title=encoding.title)
             step(f"{band}.tif")
         key = flags_key(groups, group)

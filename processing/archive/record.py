@@ -120,6 +120,7 @@ def quality(draft: ProductDraft, tallies: Mapping[str, GroupTally], registration
         },
         "warnings": warnings,
         **({"refinement": draft.refinement} if draft.refinement else {}),
+        **({"composition": draft.composition} if draft.composition else {}),
         **stated,
     }
 

@@ -24,8 +24,10 @@ from processing.model.qa import Qa
 class Planes(Protocol):
     """The arrays of one scene on one grid."""
 
-    extent: Region
-    """Pixels of the shared grid that the scene reaches; slices with start and stop, which may be negative."""
+    @property
+    def extent(self) -> Region:
+        """Pixels of the shared grid that the scene reaches; slices with start and stop, which may be negative."""
+        ...
 
     def encoding(self, band: str) -> Encoding | None:
         """How a band's numbers are kept; None if the scene has no such band."""
@@ -141,11 +143,11 @@ class _Stack:
         for number, time in enumerate(spans[0]):
             planes = self.moments[time].planes
             if self.bands is None:
-                result[number] = _plane(planes, QA, (rows, columns), int(Qa.NODATA), np.dtype(np.uint16))
+                result[number] = read_plane(planes, QA, (rows, columns), int(Qa.NODATA), np.dtype(np.uint16))
                 continue
             flags = None
             if self.reading.bits:
-                flags = _plane(planes, QA, (rows, columns), int(Qa.NODATA), np.dtype(np.uint16))
+                flags = read_plane(planes, QA, (rows, columns), int(Qa.NODATA), np.dtype(np.uint16))
             for place, band in enumerate(spans[1]):
                 result[number, place] = self._values(planes, self.bands[band], (rows, columns), flags)
         return result
@@ -155,7 +157,7 @@ class _Stack:
         how = encoding or self.encodings[band]
         kind, fill = np.dtype(how.dtype), fill_of(how)
         shape = tuple(part.stop - part.start for part in region)
-        stored = np.full(shape, fill, kind) if encoding is None else _plane(planes, band, region, fill, kind)
+        stored = np.full(shape, fill, kind) if encoding is None else read_plane(planes, band, region, fill, kind)
         return self.reading.values(stored, _physical(how), flags)
 
 
@@ -164,7 +166,7 @@ def _physical(encoding: Encoding) -> Encoding | None:
     return None if np.dtype(encoding.dtype).kind == "f" else encoding
 
 
-def _plane(planes: Planes, name: str, region: Region, fill: float, kind: np.dtype[Any]) -> npt.NDArray[Any]:
+def read_plane(planes: Planes, name: str, region: Region, fill: float, kind: np.dtype[Any]) -> npt.NDArray[Any]:
     """A window of one array of a scene; what lies outside the scene is fill, and nobody is asked for it."""
     inside = tuple(
         slice(max(part.start, own.start), min(part.stop, own.stop))

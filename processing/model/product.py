@@ -180,6 +180,8 @@ class ProductDraft(BaseModel):
     """Bands farther apart than this are warned of, px of the product's multispectral grid."""
     refinement: dict[str, Any] = Field(default_factory=dict)
     """How the groups' sensor models were corrected, for the quality report."""
+    composition: dict[str, Any] = Field(default_factory=dict)
+    """What a composite's inputs gave to it, for the quality report."""
     attachments: tuple[Attachment, ...] = ()
     parents: tuple[str, ...] = ()
     visual: tuple[str, ...] = ()
