@@ -7,7 +7,8 @@ from catalogs.iso19139 import ISO_KEY, ISO_ROLES, ISO_TITLE, MEDIA_TYPE
 from catalogs.render import renders
 from configs.schema import MissionConfig, RecipeConfig, SensorConfig
 from processing.archive.layout import COG_TYPE, ZARR_TYPE
-from processing.model.angle_layers import LAYERS, ROLES, encoding_of
+from processing.model import composite_layers
+from processing.model.angle_layers import LAYERS, encoding_of
 from processing.model.conventions import REFLECTANCE_NODATA, REFLECTANCE_OFFSET, REFLECTANCE_SCALE
 
 _WORLD = [[-180.0, -90.0, 180.0, 90.0]]
@@ -56,7 +57,9 @@ def to_collection(mission: MissionConfig, sensor: SensorConfig, recipe: RecipeCo
 def _item_assets(sensor: SensorConfig, recipe: RecipeConfig) -> dict[str, dict[str, Any]]:
     assets = _derived_bands(recipe) if recipe.outputs else _sensor_bands(sensor)
     if recipe.angles:
-        assets |= _angle_layers()
+        assets |= _layers(LAYERS)
+    if recipe.is_composite:
+        assets |= _layers(composite_layers.LAYERS)
     assets["qa"] = {
         "title": "Quality flags",
         "type": COG_TYPE,
@@ -106,14 +109,15 @@ def _sensor_bands(sensor: SensorConfig) -> dict[str, dict[str, Any]]:
     return assets
 
 
-def _angle_layers() -> dict[str, dict[str, Any]]:
+def _layers(names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """What lies beside an image: its angles, or its observations."""
     assets = {}
-    for layer in LAYERS:
-        encoding = encoding_of(layer)
+    for layer in names:
+        encoding = encoding_of(layer) if layer in LAYERS else composite_layers.encoding_of(layer)
         assets[layer] = {
             "title": encoding.title,
             "type": COG_TYPE,
-            "roles": list(ROLES[layer]),
+            "roles": list(composite_layers.roles_of(layer)),
             "bands": [bands.spectral(layer)],
             **bands.storage(**encoding.model_dump(exclude={"title"})),
         }

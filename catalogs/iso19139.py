@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from catalogs import gmd, texts
+from catalogs.composed import span_of
 from catalogs.gmd import Element
 from configs.schema import MissionConfig, RecipeConfig, SensorConfig
 from configs.schema.missions import Provider
@@ -146,7 +147,7 @@ def _citation(product: Product, mission: MissionConfig, recipe: RecipeConfig) ->
                 gmd.text("gmd:date", _moment(moment), "DateTime"),
                 gmd.code("gmd:dateType", "CI_DateTypeCode", kind),
             )
-            for kind, moment in (("creation", product.acquired), ("publication", product.created))
+            for kind, moment in (("creation", span_of(product)[1]), ("publication", product.created))
         ),
         gmd.text("gmd:edition", product.revision),
         gmd.path("gmd:identifier/gmd:MD_Identifier", gmd.text("gmd:code", f"{product.collection}/{product.id}")),
@@ -164,11 +165,11 @@ def _keywords(words: list[str]) -> Element:
 def _extent(product: Product) -> Element:
     west, south, east, north = product.bbox
     bounds = {"westBound": west, "eastBound": east, "southBound": south, "northBound": north}
-    moment = _moment(product.acquired)
+    first, last = map(_moment, span_of(product))
     period = gmd.node(
         "gml:TimePeriod",
-        gmd.node("gml:beginPosition", moment),
-        gmd.node("gml:endPosition", moment),
+        gmd.node("gml:beginPosition", first),
+        gmd.node("gml:endPosition", last),
         attributes={"gml:id": "acquired"},
     )
     return gmd.node(

@@ -12,11 +12,12 @@ from typing import Any
 from pystac import Asset, Item, Link, RelType
 
 from catalogs import bands, extensions, grids, texts
+from catalogs.composed import composed_properties, span_of
 from catalogs.iso19139 import ISO_KEY, ISO_ROLES, ISO_TITLE, MEDIA_TYPE, iso_document
 from catalogs.render import renders
 from configs.schema import MissionConfig, RecipeConfig, SensorConfig
 from processing.archive.layout import COLLECTION, ISO, ITEM, MANIFEST
-from processing.model.angle_layers import ANGLES
+from processing.model.composite_layers import BESIDE
 from processing.model.product import Product, StoredBand, StoredFile, StoredGroup
 from processing.model.timeliness import Timeliness, timeliness_of
 
@@ -49,7 +50,7 @@ def to_item(product: Product, mission: MissionConfig, sensor: SensorConfig, reci
         id=product.id,
         geometry=copy.deepcopy(product.geometry),
         bbox=list(product.bbox),
-        datetime=product.acquired.astimezone(UTC),
+        datetime=span_of(product)[1],
         properties=properties,
         stac_extensions=extensions.used_in(properties, assets),
         collection=product.collection,
@@ -101,6 +102,7 @@ def _properties(product: Product, mission: MissionConfig, sensor: SensorConfig, 
         **_view(product.angles),
         **_orbit(product, mission),
         **_accuracy(product.accuracy),
+        **composed_properties(product),
         **_cover(product),
         **_timeliness(product, mission),
         "qyran:recipe": product.recipe,
@@ -240,7 +242,7 @@ def _file_asset(product: Product, file: StoredFile) -> dict[str, Any]:
 
 def _band_fields(product: Product, band: StoredBand, sensor: SensorConfig) -> dict[str, Any]:
     resolution = next(group.resolution_m for group in product.groups if group.name == band.group)
-    otherwise = resolution if band.group == ANGLES else product.gsd_m
+    otherwise = resolution if band.group in BESIDE else product.gsd_m
     gsd = next((group.gsd_m for group in sensor.groups.values() if band.name in group.bands), otherwise)
     stored = bands.storage(dtype=band.dtype, nodata=band.nodata, units=band.units, scale=band.scale, offset=band.offset)
     return {

@@ -14,6 +14,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from configs.registry import load_registry
 from configs.settings import Home
+from pipelines.composite import build_composite
 from pipelines.day import day_report
 from pipelines.decide import decide_held
 from pipelines.deliver import deliver_order
@@ -51,6 +52,7 @@ FLOWS: tuple[Flow[Any, Any], ...] = (
     watch_landing,
     decide_held,
     derive_product,
+    build_composite,
     deliver_order,
     serve_subscriptions,
     reprocess,

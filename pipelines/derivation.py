@@ -20,11 +20,13 @@ def derived_recipe(name: str, registry: Registry) -> RecipeConfig:
     Raises
     ------
     BadInput
-        ``recipe.unknown`` if there is none of that name, or it starts from a package.
+        ``recipe.unknown`` if there is none of that name, or it starts from a package or from several products.
     """
     recipe = registry.recipes.get(name)
-    if recipe is None or recipe.level != "derived":
-        known = sorted(recipe.id for recipe in registry.recipes.values() if recipe.level == "derived")
+    if recipe is None or recipe.level != "derived" or recipe.is_composite:
+        known = sorted(
+            recipe.id for recipe in registry.recipes.values() if recipe.level == "derived" and not recipe.is_composite
+        )
         raise BadInput(
             f"'{name}' is not a recipe for derived products",
             kind="recipe.unknown",

@@ -10,8 +10,10 @@ from typing import Any
 from pystac import Asset
 
 from catalogs import catalogue_exists, open_store
+from catalogs.composed import inherited
 from catalogs.iso19139 import ISO_KEY, iso_document
 from catalogs.item import iso_asset, to_item
+from catalogs.store.protocol import MAX_LIMIT, SearchRequest
 from catalogs.validate import validate_item
 from catalogs.versions import HISTORY, Chain, moved
 from configs.registry import Registry
@@ -100,7 +102,10 @@ def _with_iso(version: Version, item: Item, registry: Registry) -> Item:
 
 
 def with_staleness(item: Item, product: Product, home: Home) -> Item:
-    """An item of a derived product that says which revisions it derives from, and whether they are still the latest."""
+    """An item of a derived product that says which revisions it derives from, and whether they are still the latest.
+
+    It bears the marks that all of them bear, as they are catalogued now.
+    """
     records = product.lineage.inputs_of("parent")
     if not records:
         return item
@@ -116,7 +121,23 @@ def with_staleness(item: Item, product: Product, home: Home) -> Item:
     properties.pop("qyran:stale_because", None)
     if stale:
         properties |= {"qyran:stale": True, "qyran:stale_because": stale}
+    properties = inherited(properties, _parent_items(product, home))
     return item | {"properties": properties, "links": _to_their_versions(item["links"], names, product, home)}
+
+
+def _parent_items(product: Product, home: Home) -> list[Item]:
+    """Catalogued items of those that a product derives from; none unless all are there."""
+    if not catalogue_exists(home.catalogue):
+        return []
+    found = []
+    with closing(open_store(home.catalogue)) as store:
+        for name in product.parents:
+            collection, _, item_id = name.rpartition("/")
+            item = store.get_item(collection, item_id)
+            if item is None:
+                return []
+            found.append(item)
+    return found
 
 
 def _to_their_versions(
@@ -145,11 +166,28 @@ def refresh_children(parent: Product, home: Home, registry: Registry) -> tuple[s
     for recipe in registry.recipes.values():
         if recipe.parent is None:
             continue
-        collection, item_id = recipe.collection(parent.mission), derived_id(parent, recipe)
-        child = published(home.path, collection, item_id)
-        if child is not None and f"{parent.collection}/{parent.id}" in child.parents and refresh_item(child, home):
-            stale.append(f"{collection}/{item_id}")
+        collection = recipe.collection(parent.mission)
+        ids = composites_at(parent, collection, home) if recipe.is_composite else (derived_id(parent, recipe),)
+        for item_id in ids:
+            child = published(home.path, collection, item_id)
+            if child is not None and f"{parent.collection}/{parent.id}" in child.parents and refresh_item(child, home):
+                stale.append(f"{collection}/{item_id}")
     return tuple(stale)
+
+
+def composites_at(parent: Product, collection: str, home: Home) -> tuple[str, ...]:
+    """Ids of the composites of a collection that a product may have a part in: those that meet its outline."""
+    if not catalogue_exists(home.catalogue):
+        return ()
+    found, token = [], None
+    with closing(open_store(home.catalogue)) as store:
+        while True:
+            asked = SearchRequest(collections=(collection,), bbox=parent.bbox, limit=MAX_LIMIT, token=token)
+            page = store.search(asked)
+            found += [str(item["id"]) for item in page.items]
+            token = page.next
+            if token is None:
+                return tuple(found)
 
 
 def refresh_item(child: Product, home: Home) -> bool:

@@ -136,7 +136,7 @@ def scene_draft(
         lineage=scene_lineage(
             delivery, images, request=request, registry=registry, terrain=terrain, package=package, refined=refined
         ),
-        **_picture(recipe, [band.name for image in images for band in image.bands]),
+        **picture(recipe, [band.name for image in images for band in image.bands]),
     )
 
 
@@ -167,7 +167,7 @@ def derived_draft(parent: Product, image: OrthoImage, *, recipe: RecipeConfig, m
         accuracy=parent.accuracy,
         parents=(f"{parent.collection}/{parent.id}",),
         lineage=derived_lineage(parent, image, recipe),
-        **_picture(recipe, [band.name for band in image.bands]),
+        **picture(recipe, [band.name for band in image.bands]),
     )
 
 
@@ -182,7 +182,7 @@ def applicable_recipes(parent: Product, registry: Registry) -> tuple[str, ...]:
     return tuple(
         recipe.id
         for recipe in registry.recipes.values()
-        if recipe.parent == parent.level and bands.issuperset(recipe.inputs)
+        if recipe.parent == parent.level and not recipe.is_composite and bands.issuperset(recipe.inputs)
     )
 
 
@@ -239,7 +239,7 @@ def _facts(delivery: Delivery) -> dict[str, str | float | int]:
     return facts | worst_sources(scene.platform_facts for scene in delivery.scenes)
 
 
-def _picture(recipe: RecipeConfig, bands: Sequence[str]) -> dict[str, Any]:
+def picture(recipe: RecipeConfig, bands: Sequence[str]) -> dict[str, Any]:
     """How a person looks at it: the recipe's first picture whose bands are all there, else its first band."""
     for preset in recipe.renders.values():
         if all(band in bands for band in preset.bands):

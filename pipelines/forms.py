@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from configs.registry import Registry
+from pipelines.composite_select import source_collections
 from pipelines.requests import EVERY_RECIPE
 
 _LAST = ("home",)
@@ -16,16 +17,19 @@ _LAST = ("home",)
 
 def choices(registry: Registry) -> Mapping[tuple[str, str], list[str]]:
     """What may be chosen, by model and field."""
-    scenes = [recipe.id for recipe in registry.recipes.values() if recipe.level != "derived"]
-    derived = [recipe.id for recipe in registry.recipes.values() if recipe.level == "derived"]
-    collections = sorted(
-        recipe.collection(mission) for mission in registry.missions for recipe in registry.recipes.values()
-    )
+    recipes = registry.recipes.values()
+    scenes = [recipe.id for recipe in recipes if recipe.level != "derived"]
+    composites = [recipe.id for recipe in recipes if recipe.is_composite]
+    derived = [recipe.id for recipe in recipes if recipe.level == "derived" and not recipe.is_composite]
+    sources = {name for recipe in recipes if recipe.is_composite for name in source_collections(recipe, registry)}
+    collections = sorted(recipe.collection(mission) for mission in registry.missions for recipe in recipes)
     return {
         ("SceneRequest", "recipe"): scenes,
         ("SceneRequest", "derive"): [EVERY_RECIPE, *derived],
         ("ProductRequest", "recipe"): derived,
-        ("ReprocessRequest", "recipe"): ["", *scenes, *derived],
+        ("CompositeRequest", "collection"): sorted(sources),
+        ("CompositeRequest", "recipe"): composites,
+        ("ReprocessRequest", "recipe"): ["", *scenes, *derived, *composites],
         ("ReprocessRequest", "collection"): ["", *collections],
     }
 

@@ -14,6 +14,7 @@ from processing.model.image import OrthoImage
 from processing.model.lineage import InputRecord, Lineage
 from processing.model.product import Product
 from processing.model.scene import Delivery
+from processing.products.composite import UNCLEAR
 
 
 def package_record(delivery_id: str, sha256: str) -> InputRecord:
@@ -69,6 +70,22 @@ def derived_lineage(parent: Product, image: OrthoImage, recipe: RecipeConfig) ->
             "expressions": {output.name: output.expression for output in recipe.outputs},
             "grid": _grid(image),
         },
+        software=software_versions(),
+    )
+
+
+def composite_lineage(
+    parents: Sequence[Product], image: OrthoImage, recipe: RecipeConfig, requested: dict[str, Any]
+) -> Lineage:
+    """The lineage of a product composed of several archived ones, in the order of their acquisition.
+
+    Their packages are in their own lineages: what makes a composite the same one is what was asked for, not those.
+    """
+    return Lineage(
+        recipe=recipe.id,
+        recipe_version=recipe.version,
+        inputs=(*map(parent_record, parents), config_record("recipe", recipe)),
+        parameters={"requested": requested, "unclear": int(UNCLEAR), "grid": _grid(image)},
         software=software_versions(),
     )
 

@@ -13,6 +13,9 @@ from processing.model.product import Product
 
 type Report = Callable[[int, int, str], None]
 
+_TOLD_APART = ("flags_percent", "warnings", "composition")
+"""Of a quality record: what has a table or lines of its own."""
+
 _report: ContextVar[Report | None] = ContextVar("report", default=None)
 
 
@@ -65,7 +68,7 @@ def quality_table(product: Product) -> str:
     flags: dict[str, dict[str, float]] = product.quality.get("flags_percent", {})
     found = sorted({flag for group in flags.values() for flag, percent in group.items() if percent})
     bands = registration_line(product)
-    rest = {name: value for name, value in product.quality.items() if name not in ("flags_percent", "warnings")}
+    rest = {name: value for name, value in product.quality.items() if name not in _TOLD_APART}
     return "\n".join(
         [
             f"## {product.id}",

@@ -7,8 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from configs.registry import Registry, load_registry
 from configs.settings import Home
+from pipelines.composite_plan import plan_composite
+from pipelines.composite_request import CompositeRequest
+from pipelines.composite_select import Input
 from pipelines.configuration import SCHEMAS, Config, config_digest, config_of, with_configs
 from pipelines.derivation import derived_image
 from pipelines.drafts import derived_draft, scenes_bounds
@@ -66,6 +71,9 @@ def _derived_again(home: Home, product: Product) -> PlannedProduct:
         raise _incomplete(named, "its parent")
     registry = with_configs(load_registry(home.configs), configs)
     recipe = registry.recipes[product.recipe]
+    if recipe.is_composite:
+        inputs = [Input(product=each.product, store=each.places.store) for each in parents if isinstance(each, Version)]
+        return plan_composite(recorded_composite(product, ""), inputs, registry)
     image = derived_image(parent.places.store, parent.product, recipe)
     draft = derived_draft(parent.product, image, recipe=recipe, mission=registry.missions[product.mission])
     return PlannedProduct(draft=draft, images=(image,))
@@ -185,6 +193,20 @@ def recorded_request(product: Product, package: Path) -> SceneRequest:
         first_line=first,
         lines=lines,
     )
+
+
+def recorded_composite(product: Product, home: str) -> CompositeRequest:
+    """What was asked for when a composite was made, as its lineage keeps it.
+
+    Raises
+    ------
+    BadInput
+        ``lineage.incomplete``.
+    """
+    try:
+        return CompositeRequest.model_validate(product.lineage.parameters["requested"] | {"home": home})
+    except (KeyError, TypeError, ValidationError) as error:
+        raise _incomplete(_name(product), "what was asked for") from error
 
 
 def _name(product: Product) -> str:

@@ -2,7 +2,8 @@
 
 Recipe, elevation model, references, configuration or software may have changed since. What comes out otherwise is a
 new version, to which the id then leads; the earlier one stays, and is found through it. What comes out the same
-changes nothing. Products that derive from it are derived again, or say that they are stale.
+changes nothing. Products that derive from it are derived again, or say that they are stale; a composite does, until it
+is processed again itself: from the items that its area and span hold by then.
 """
 
 import shutil
@@ -17,12 +18,13 @@ from prefect.states import Completed
 
 from configs.registry import Registry
 from configs.settings import Home
+from pipelines.composite import build_composite
 from pipelines.inputs import Lost, find_file, find_package, refuse_lost
 from pipelines.journal import record_event
 from pipelines.outcomes import PackageOutcome, ReprocessOutcome, failure_of
 from pipelines.process import process_scene
 from pipelines.products import children, derive_product
-from pipelines.remake import recorded_request
+from pipelines.remake import recorded_composite, recorded_request
 from pipelines.requests import ProductRequest, ReprocessRequest
 from pipelines.selection import selected
 from pipelines.tasks import Record, installation
@@ -50,7 +52,7 @@ def _again(product: Product, request: ReprocessRequest, home: Home, registry: Re
     started = time.monotonic()
     name = f"{product.collection}/{product.id}"
     try:
-        outcome = _derived(product, request) if product.parents else _scene(product, request, home, registry)
+        outcome = _made(product, request, home, registry)
     except BadInput as error:
         outcome = PackageOutcome(
             package=name,
@@ -73,6 +75,15 @@ def _again(product: Product, request: ReprocessRequest, home: Home, registry: Re
         now=now.revision,
         changed=now.revision != product.revision,
     )
+
+
+def _made(product: Product, request: ReprocessRequest, home: Home, registry: Registry) -> PackageOutcome:
+    if not product.parents:
+        return _scene(product, request, home, registry)
+    recipe = registry.recipes.get(product.recipe)
+    if recipe is not None and recipe.is_composite:
+        return PackageOutcome.model_validate(build_composite(recorded_composite(product, request.home)))
+    return _derived(product, request)
 
 
 def _derived(product: Product, request: ReprocessRequest) -> PackageOutcome:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.registry import load_registry
 from configs.settings import Home
@@ -13,6 +13,9 @@ from pipelines.outcomes import PackageOutcome, ReprocessOutcome, failure_of
 from pipelines.prefect_env import flows_in_this_process, prepare_prefect, server_starting
 from pipelines.requests import EVERY_RECIPE, ReprocessRequest, SceneRequest, VerticalDatumChoice
 from processing.model.errors import BadInput
+
+if TYPE_CHECKING:
+    from pipelines.composite_request import CompositeRequest
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +95,17 @@ def _process(flow: Callable[[SceneRequest], object], request: SceneRequest, repo
             log.debug("process-scene failed for %s", request.package, exc_info=True)
             outcome = failure_of(request.package, error)
             return outcome.model_copy(update={"seconds": round(time.monotonic() - started, 3)})
+
+
+def compose(request: "CompositeRequest", *, report: Report | None) -> PackageOutcome:
+    """Run ``build-composite``."""
+    prepare_prefect(Home.resolve(request.home_path).prefect)
+    if report is not None:
+        report(0, 1, "starting Prefect")
+    with server_starting():
+        from pipelines.composite import build_composite
+    with flows_in_this_process(), reporting_to(report):
+        return PackageOutcome.model_validate(build_composite(request))
 
 
 def reprocess_items(request: ReprocessRequest, *, report: Report | None) -> list[ReprocessOutcome]:

@@ -18,7 +18,8 @@ _PAGE = min(1000, MAX_LIMIT)
 def selected(request: ReprocessRequest, home: Home, registry: Registry) -> tuple[Product, ...]:
     """The products to process again, parents before what derives from them, each once.
 
-    A derived one whose parent is processed again too, and which is derived again with it, is left out.
+    A derived one whose parent is processed again too, and which is derived again with it, is left out; a composite is
+    not derived again with any one of its parents.
 
     Raises
     ------
@@ -45,9 +46,14 @@ def selected(request: ReprocessRequest, home: Home, registry: Registry) -> tuple
     wanted = [
         product
         for product in found.values()
-        if not (product.parents and request.derive and set(product.parents) & again)
+        if not (request.derive and set(product.parents) & again) or _is_composite(product, registry)
     ]
     return tuple(sorted(wanted, key=lambda product: (bool(product.parents), product.acquired, product.id)))
+
+
+def _is_composite(product: Product, registry: Registry) -> bool:
+    recipe = registry.recipes.get(product.recipe)
+    return recipe is not None and recipe.is_composite
 
 
 def _named_by_rule(request: ReprocessRequest, home: Home, registry: Registry) -> Iterator[str]:

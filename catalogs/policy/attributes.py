@@ -55,7 +55,7 @@ BUILT_IN: Mapping[str, Attribute] = MappingProxyType(_known(
     Attribute(name="gsd_m", kind="number", says="ground sampling distance", property=GSD, finer_is_less=True,
               of_product=lambda product: product.gsd_m),
     Attribute(name="ce90_m", kind="number", says="accuracy of location (CE90)", property=CE90, finer_is_less=True,
-              of_product=lambda product: product.ce90_m),
+              of_product=lambda product: product.finest_ce90_m),
     Attribute(name="age_h", kind="age", says="age", property="datetime", finer_is_less=True,
               of_product=lambda _: None),
     Attribute(name="spectral", kind="enum", says="kind of instrument", property=SPECTRAL, choices=_words(Spectral),

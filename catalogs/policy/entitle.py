@@ -20,7 +20,7 @@ from catalogs.policy.decide import least_taken
 from catalogs.policy.evaluate import Question, class_of, moment_of, of_party
 from catalogs.policy.grammar import All, Any, Compare, Constant, Listed, Missing, Node, Not, Placed, Stale
 from catalogs.policy.rules import Directive, Policy, Rule
-from catalogs.policy.terms import CE90, CE90_WIDE, GSD, Action, Effect, Party
+from catalogs.policy.terms import CE90, CE90_FINEST, CE90_WIDE, GSD, Action, Effect, Party
 
 _EVERYWHERE = shapely.box(-180, -90, 180, 90)
 
@@ -99,7 +99,7 @@ def _not_directed(directive: Directive, question: Question) -> Cql:
     if directive.acquired_since is not None:
         ways.append(_acquired("<", directive.acquired_since))
     if directive.acquired_until is not None:
-        ways.append(_negated(_acquired("<", directive.acquired_until)))
+        ways.append(_acquired(">=", directive.acquired_until))  # all of it: what was taken over days began later
     if directive.finer_than_m is not None:
         ways.append(_operation(">=", GSD, directive.finer_than_m))
     return _any(ways)
@@ -132,7 +132,11 @@ def _comparison(attribute: Attribute, op: str, value: Scalar) -> Cql:
     if op == "startswith":
         pattern = "".join(f"\\{sign}" if sign in "\\%_" else sign for sign in str(value)) + "%"
         return {"op": "like", "args": [_read(attribute), pattern]}
-    return {"op": op, "args": [_read(attribute), value]}
+    compared: dict[str, Json] = {"op": op, "args": [_read(attribute), value]}
+    if attribute.name != "ce90_m":
+        return compared
+    absent: dict[str, Json] = {"op": "isNull", "args": [{"property": CE90_FINEST}]}
+    return _any([_all([absent, compared]), _all([_negated(absent), _operation(op, CE90_FINEST, value)])])
 
 
 def _read(attribute: Attribute) -> dict[str, Json]:
@@ -149,7 +153,12 @@ def _party_truth(node: Node, question: Question, negated: bool) -> bool:
 
 
 def _known_at_all(attribute: Attribute) -> Cql:
-    return {"op": "not", "args": [{"op": "isNull", "args": [_read(attribute)]}]}
+    known = _negated({"op": "isNull", "args": [_read(attribute)]})
+    if attribute.name != "ce90_m":
+        return known
+    absent: dict[str, Json] = {"op": "isNull", "args": [{"property": CE90_FINEST}]}
+    finest = _negated({"op": "isNull", "args": [{"fact": CE90_FINEST, "is": "number"}]})
+    return _any([_all([absent, known]), _all([_negated(absent), finest])])
 
 
 def _time(op: str, question: Question, hours: Scalar) -> Cql:

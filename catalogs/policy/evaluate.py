@@ -133,11 +133,11 @@ def directed(directive: Directive, question: Question, product: ProductFacts) ->
     """Whether a directive concerns a product."""
     if not directive.since <= question.now < directive.until or question.party.customer_class in directive.spares:
         return False
-    acquired, finer = product.acquired, directive.finer_than_m
+    finer = directive.finer_than_m
     return every([
         placed("intersects", directive.area, question.policy, product),
-        _unless_known(acquired, directive.acquired_since, "since"),
-        _unless_known(acquired, directive.acquired_until, "until"),
+        _unless_known(product.acquired, directive.acquired_since, "since"),
+        _unless_known(product.begun, directive.acquired_until, "until"),
         True if finer is None else None if product.gsd_m is None else product.gsd_m < finer,
     ])  # fmt: skip
 

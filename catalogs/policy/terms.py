@@ -126,6 +126,19 @@ class ProductFacts:
     properties: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """The item's own, for attributes that a policy declares."""
 
+    @property
+    def begun(self) -> datetime | None:
+        """When the earliest of its pixels was taken."""
+        return _moment(self.properties.get("start_datetime")) or self.acquired
+
+    @property
+    def finest_ce90_m(self) -> float | None:
+        """Accuracy of its best located pixels."""
+        stated = self.properties.get(CE90_FINEST)
+        if stated is None:
+            return self.ce90_m
+        return stated if isinstance(stated, int | float) and not isinstance(stated, bool) else None
+
     def clipped(self, area: BaseGeometry) -> "ProductFacts":
         """The same product cut to an area: its footprint never grows by that."""
         if self.footprint is None:
@@ -185,6 +198,9 @@ class Decision:
 
 GSD, CE90, SPECTRAL, BANDS = "gsd", "qyran:ce90_m", "qyran:spectral", "qyran:band_count"
 """Properties of an item from which facts are taken."""
+CE90_FINEST = "qyran:ce90_finest_m"
+"""Of what was made of several: the accuracy of the best located of them. ``CE90`` is then that of the worst, by which
+areas are widened; rules that compare an accuracy go by the best."""
 FACTS = (GSD, CE90, SPECTRAL, BANDS)
 CE90_WIDE, WIDE_M = "qyran:ce90_m:wide", 1_000.0
 """Every area is widened for a CE90 of so many metres at least."""

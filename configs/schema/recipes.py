@@ -42,8 +42,10 @@ class RecipeConfig(Value):
     descriptions: Texts = Field(default_factory=dict, description="description in other languages")
     level: Level
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
-    stages: tuple[Literal["calibrate", "orthorectify", "expression"], ...] = Field(min_length=1)
-    inputs: tuple[BandName, ...] = Field(default=(), description="bands a derived product needs of its parent")
+    stages: tuple[Literal["calibrate", "orthorectify", "expression", "composite"], ...] = Field(min_length=1)
+    inputs: tuple[BandName, ...] = Field(
+        default=(), description="bands a derived product needs of its parent; a composite takes those of its parents"
+    )
     parent: Literal["l1c", "l2a"] | None = Field(default=None, description="level of the product it derives from")
     resampling: Literal["nearest", "bilinear", "cubic", "lanczos"] = "cubic"
     angles: bool = Field(default=False, description="view and sun angles of every pixel as a group of their own")
@@ -60,9 +62,17 @@ class RecipeConfig(Value):
     def _derived_states_its_parent(self) -> Self:
         if (self.level == "derived") != (self.parent is not None):
             raise ValueError("a derived recipe, and only a derived one, names its parent level")
-        if self.level == "derived" and not (self.inputs and self.outputs):
+        if self.is_composite:
+            if self.level != "derived" or len(self.stages) > 1 or self.inputs or self.outputs:
+                raise ValueError("a composite is derived by that one stage, and keeps the bands of its parents")
+        elif self.level == "derived" and not (self.inputs and self.outputs):
             raise ValueError("a derived recipe names its inputs and outputs")
         return self
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether a product is made of several others, not of one."""
+        return "composite" in self.stages
 
     def collection(self, mission: str) -> str:
         """Id of the collection its items go to."""

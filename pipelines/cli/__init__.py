@@ -10,8 +10,9 @@ from pipelines.memory import share_one_arena
 
 COMMANDS = (
     "demo", "up", "info", "process", "backfill", "search", "passes", "day", "ortho", "adjust", "export-rpc",
-    "simulate", "reproduce", "reprocess", "versions", "desk", "order", "subscription", "download", "report",
-    "customer", "policy", "audit", "cube", "verify", "mirror", "clean", "recover", "catalogue", "doctor", "bench",
+    "simulate", "composite", "reproduce", "reprocess", "versions", "desk", "order", "subscription", "download",
+    "report", "customer", "policy", "audit", "cube", "verify", "mirror", "clean", "recover", "catalogue", "doctor",
+    "bench",
 )  # fmt: skip
 """In the order of the help. ``export-rpc`` is ``export_rpc`` in ``export_rpc.py``: a function or a group."""
 

@@ -21,6 +21,7 @@ LONG_FUNCTIONS: dict[str, str] = {
 }
 MANY_PARAMETERS: dict[str, str] = {
     "pipelines/cli/backfill.py:backfill": "the command's options are its parameters",
+    "pipelines/cli/composite.py:composite": "the command's options are its parameters",
     "pipelines/cli/bench.py:ortho": "the command's options are its parameters",
     "pipelines/cli/bench.py:load": "the command's options are its parameters",
     "pipelines/cli/adjust.py:adjust": "the command's options are its parameters",

@@ -19,7 +19,9 @@ ON_THE_WAY = (
     "processing/archive/write.py", "processing/archive/held.py", "processing/archive/disk_faults.py",
     "processing/archive/durable.py", "processing/archive/space.py", "processing/chain.py", "pipelines/process.py",
     "pipelines/packages.py", "pipelines/planning.py", "pipelines/drafts.py", "pipelines/derivation.py",
-    "pipelines/products.py", "pipelines/desk.py", "pipelines/desk_rules.py", "pipelines/watch.py",
+    "pipelines/products.py", "pipelines/composite.py", "pipelines/composite_plan.py", "pipelines/composite_select.py",
+    "pipelines/composite_request.py", "processing/archive/common_grid.py", "processing/archive/composition.py",
+    "pipelines/desk.py", "pipelines/desk_rules.py", "pipelines/watch.py",
     "pipelines/cluster.py", "pipelines/cluster_open.py", "pipelines/prefect_env.py", "pipelines/catalogue.py",
 )  # fmt: skip
 """Code that a package passes through."""

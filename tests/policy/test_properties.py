@@ -123,6 +123,7 @@ def items(draw: st.DrawFn) -> dict[str, Any]:
     for name, values in {
         "gsd": maybe(st.sampled_from([0.3, 1, 1.0, 2.5, 4.99, 5, 30, -1, "fine", True])),
         "qyran:ce90_m": maybe(st.sampled_from([0, 5.0, 10, 29.0, 400, 5_000, "n/a"])),
+        "qyran:ce90_finest_m": st.sampled_from([None, None, None, 0, 5.0, 29.0, "n/a"]),
         "qyran:spectral": maybe(st.sampled_from(["pan", "ms", "hs", "sar", "odd", 3])),
         "qyran:band_count": maybe(st.sampled_from([1, 4, 11, 4.0])),
         "platform": maybe(st.sampled_from(["KZ-1", "KZ%", "other"])),
@@ -132,6 +133,10 @@ def items(draw: st.DrawFn) -> dict[str, Any]:
         value = draw(values)
         if value is not None or draw(st.integers(0, 9)) == 0:
             properties[name] = value
+    taken_h = draw(st.sampled_from([None, None, 1, 100, 2_000]))
+    if taken_h is not None:  # over some time, as a composite
+        first = (NOW - timedelta(hours=age + taken_h)).isoformat().replace("+00:00", "Z")
+        properties |= {"start_datetime": first, "end_datetime": properties["datetime"]}
     finer = draw(st.sampled_from([None, None, None, 0.5]))
     return {
         "type": "Feature", "stac_version": "1.1.0", "collection": "alpha", "properties": properties, "links": [],
