@@ -72,10 +72,16 @@ def keep_inputs(home: Home, lineage: Lineage, *, package: Path, places: Sequence
 
 
 def keep_by_renaming(home: Home, sha256: str, package: Path) -> None:
-    """Keep a package that is the installation's own by giving it another name: there may be no room for a copy."""
-    durable.make_folders(home.inputs / sha256)
+    """Keep a package that is the installation's own by giving it another name: there may be no room for a copy.
+
+    Called again by whoever takes up what was interrupted after that, it does nothing.
+    """
+    kept = home.inputs / sha256 / package.name
+    if kept.exists() and not package.exists():
+        return
+    durable.make_folders(kept.parent)
     with contextlib.suppress(FileExistsError):
-        durable.move(package, home.inputs / sha256 / package.name)
+        durable.move(package, kept)
 
 
 def keep_content(home: Home, record: InputRecord, content: bytes) -> None:

@@ -12,7 +12,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,8 +20,9 @@ from pathlib import Path
 from configs.landing import load_landing
 from configs.schema.landing import LandingConfig
 from configs.settings import Home
+from pipelines.landing_lists import agree, check_alone, missing
 from processing.model.errors import BadInput
-from processing.readers.checksums import agrees, is_checksum_list, listed_digests
+from processing.readers.checksums import is_checksum_list
 
 _IMAGES = (".tif", ".tiff", ".jp2")
 _OF_RSYNC = re.compile(r"\..+\.[A-Za-z0-9]{6}")
@@ -98,18 +99,30 @@ def scan_landing(home: Home, rules: LandingConfig | None = None, *, now: float |
 
 def _packages(landing: Path, rules: LandingConfig) -> Iterator[tuple[list[Path], list[Path]]]:
     """What belongs together: a package's own files, and the lists and markers beside it."""
-    entries = {path.name: path for path in sorted(landing.iterdir()) if not path.name.startswith(".")}
+    entries = {path.name: path.is_file() for path in sorted(landing.iterdir()) if not path.name.startswith(".")}
+    for own, beside in belonging(entries, rules):
+        yield [landing / name for name in own], [landing / name for name in beside]
+
+
+def belonging(entries: Mapping[str, bool], rules: LandingConfig) -> Iterator[tuple[list[str], list[str]]]:
+    """Names of what belongs together: of each package its own entries, and the lists and markers beside it.
+
+    Parameters
+    ----------
+    entries
+        What lies in a landing zone: whether it is a file, by name.
+    """
     aside = {name: owner for name in entries if (owner := _owner_of(name, entries, rules)) is not None}
     images = [name for name in entries if name not in aside and name.lower().endswith(_IMAGES)]
     companions = {
         name: image
-        for name, path in entries.items()
-        if name not in aside and name not in images and path.is_file() and (image := _image_of(name, images))
+        for name, is_file in entries.items()
+        if name not in aside and name not in images and is_file and (image := _image_of(name, images))
     }
-    for name, path in entries.items():
+    for name in entries:
         if name not in aside and name not in companions:
-            own = [path, *(entries[other] for other, image in companions.items() if image == name)]
-            yield own, [entries[other] for other, owner in aside.items() if owner in {each.name for each in own}]
+            own = [name, *(other for other, image in companions.items() if image == name)]
+            yield own, [other for other, owner in aside.items() if owner in own]
 
 
 def _owner_of(name: str, entries: Iterable[str], rules: LandingConfig) -> str | None:
@@ -166,19 +179,19 @@ def _whole(package: Path, beside: list[Path], seen: _Seen, rules: LandingConfig)
         return False, "there is nothing in it"
     if seen.temporary is not None:
         return False, f"{seen.temporary} is being transferred"
-    missing, lists = _missing(package, seen.files)
-    if missing is not None:
+    absent, lists = missing(package, seen.files)
+    if absent is not None:
         if seen.quiet_s < rules.incomplete_minutes * 60:
-            return False, f"its list names {missing}, which has not come"
-        return True, f"its list names {missing}, which has not come in {seen.quiet_s / 60:.0f} minutes"
+            return False, f"its list names {absent}, which has not come"
+        return True, f"its list names {absent}, which has not come in {seen.quiet_s / 60:.0f} minutes"
     stable = seen.quiet_s >= rules.stable_seconds
     alone = [path for path in beside if is_checksum_list(path.name)]
     if alone and package.is_file():
-        _check_alone(package, alone)
+        check_alone(package, alone)
         return True, f"it agrees with {alone[0].name}"
     if any(path.suffix.lower() in rules.markers for path in beside):
         return True, "a marker says so"
-    if not stable and lists and all(_agree(lists)):
+    if not stable and lists and all(agree(lists)):
         return True, "it agrees with its own list"
     age = f"{seen.quiet_s:.0f} s ago"
     return stable, f"it changed last {age}" if stable else f"it changed {age}, and may change again"
@@ -194,57 +207,22 @@ def _look(paths: Iterable[Path], rules: LandingConfig, now: float) -> _Seen:
                 continue
             files.append(found)
             size += state.st_size
-            if _is_temporary(found.name, rules):
+            if is_temporary(found.name, rules):
                 temporary = found.name
-        if _is_temporary(path.name, rules):
+        if is_temporary(path.name, rules):
             temporary = path.name
     quiet = now - newest
     return _Seen(files=tuple(files), size=size, quiet_s=quiet if quiet >= -_AHEAD_S else 0.0, temporary=temporary)
 
 
-def _is_temporary(name: str, rules: LandingConfig) -> bool:
+def is_temporary(name: str, rules: LandingConfig) -> bool:
+    """Whether a name says that the transfer of what bears it goes on."""
     return name.lower().endswith(rules.temporary) or _OF_RSYNC.fullmatch(name) is not None
 
 
 def _inside(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         yield from (Path(place) / name for name in (*folders, *names))
-
-
-def _missing(package: Path, files: Sequence[Path]) -> tuple[str | None, dict[Path, str]]:
-    """The first file that a list inside a package names and that has not come; and all that its lists state."""
-    if not package.is_dir():
-        return None, {}
-    stated: dict[Path, str] = {}
-    for path in files:
-        if is_checksum_list(path.name) and not path.is_symlink():
-            for name, digest in listed_digests(path).items():
-                target = path.parent / name
-                if not target.resolve().is_relative_to(package.resolve()):
-                    continue  # out of the package: its reader will refuse it
-                if not target.is_file():
-                    return name, {}
-                stated[target] = digest
-    return None, stated
-
-
-def _agree(stated: dict[Path, str]) -> Iterator[bool]:
-    return (agrees(path, digest) for path, digest in stated.items())
-
-
-def _check_alone(package: Path, lists: Sequence[Path]) -> None:
-    """Hold a file against the list beside it, which names it or stands for it by its own name."""
-    for path in lists:
-        stated = listed_digests(path)
-        bare = path.read_text(encoding="utf-8", errors="replace").split()
-        digest = stated.get(package.name) or (bare[0].lower() if bare and not stated else None)
-        if digest is not None and not agrees(package, digest):
-            raise BadInput(
-                f"'{package.name}' does not have the checksum of '{path.name}'",
-                kind="checksum",
-                where=package.name,
-                remedy="Transfer the package again; the copy differs from what the producer sent.",
-            )
 
 
 def _being_written(files: Iterable[Path]) -> str | None:

@@ -20,6 +20,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from configs.settings import Home
 from pipelines.landing import Landed
+from pipelines.landing_origin import Origin, clear_origin
 from pipelines.outcomes import PackageOutcome, Stop
 from pipelines.packages import content_digest, quarantine_package
 from processing.archive import durable
@@ -54,6 +55,8 @@ class Claim(BaseModel):
     size: int
     digest: str | None = None
     """Of its content (SHA-256); None until it is counted."""
+    origin: Origin | None = None
+    """Where it was fetched from; None: from ``HOME/landing``."""
     fault: Stop | None = None
     """What was wrong with it before any run."""
     attempt: int = 1
@@ -87,11 +90,11 @@ def claim_package(home: Home, landed: Landed) -> Claim:
         ``disk.*``: ``disk.two_filesystems`` where the landing zone is mounted from elsewhere.
     """
     claim = Claim(
-        id=f"{_UNSAFE.sub('-', landed.name)[:60].strip('-.') or 'package'}_{secrets.token_hex(4)}",
+        id=claim_id(landed.name),
         name=landed.name,
         members=tuple(member.name for member in landed.members),
         beside=tuple(path.name for path in landed.beside),
-        folder=(_UNSAFE.sub("-", Path(landed.name).stem) or "package") if len(landed.members) > 1 else None,
+        folder=claim_folder(landed.name, len(landed.members)),
         claimed=datetime.now(UTC),
         size=landed.size,
         fault=Stop.of(landed.fault, Outcome.QUARANTINED) if landed.fault else None,
@@ -99,6 +102,16 @@ def claim_package(home: Home, landed: Landed) -> Claim:
     with disk_faults(home.claimed):
         save(home, claim)
         return take(home, claim)
+
+
+def claim_id(name: str) -> str:
+    """A new id for the claim of a package of some name."""
+    return f"{_UNSAFE.sub('-', name)[:60].strip('-.') or 'package'}_{secrets.token_hex(4)}"
+
+
+def claim_folder(name: str, members: int) -> str | None:
+    """The folder that holds a package of several loose entries; None where it is one entry."""
+    return (_UNSAFE.sub("-", Path(name).stem) or "package") if members > 1 else None
 
 
 def take(home: Home, claim: Claim) -> Claim:
@@ -174,9 +187,22 @@ def again(home: Home, claim: Claim, *, at: datetime, waits_for: tuple[str, ...])
     return later
 
 
-def let_go(home: Home, claim: Claim) -> None:
-    """Forget a claim, and delete what is left of its package: its record goes last of what can be seen."""
+def let_go(home: Home, claim: Claim, refused: Stop | None = None) -> None:
+    """Forget a claim, and delete what is left of its package: its record goes last of what can be seen.
+
+    Parameters
+    ----------
+    refused
+        Why nothing was made of it: one that came from a bucket is kept there then, out of the way.
+
+    Raises
+    ------
+    Retryable, BadInput
+        ``s3.*`` if it came from a bucket, and cannot be cleared up there now: then nothing is forgotten.
+    """
     place = claim.place(home)
+    if claim.origin is not None:
+        clear_origin(home, claim.origin, place, claim.digest, refused)
     bin_ = home.staging / "trash" / secrets.token_hex(8)
     durable.make_folders(bin_)
     durable.move(place, bin_ / place.name)
@@ -186,7 +212,7 @@ def let_go(home: Home, claim: Claim) -> None:
 def set_aside(home: Home, claim: Claim, stop: Stop) -> Path:
     """Put a claimed package into quarantine, untouched, with the reason, and forget the claim."""
     folder = quarantine_package(claim.package(home), home, stop)
-    let_go(home, claim)
+    let_go(home, claim, stop)
     return folder
 
 

@@ -2,13 +2,15 @@
 
 It runs as soon as something lands, and every five minutes. A package that is **whole** is moved into `HOME/claimed`,
 and a run of `process-scene` is made for it. When that is over, the package leaves: its copy is in `HOME/inputs` if
-products were made from it, in `HOME/quarantine` with the reason if not. A package that is held for want of something,
-such as elevations, stays claimed and is tried again. What a killed run or a power cut left is taken up by the next
-look.
+products were made from it, in `HOME/quarantine` with the reason if not. Where `HOME/configs/landing.yaml` names a
+**bucket**, packages are fetched from there too, and their objects go when their runs are over. A package that is held
+for want of something, such as elevations, stays claimed and is tried again. What a killed run or a power cut left is
+taken up by the next look.
 
 *Nothing happens to a package?* Its line in the artifact `landing` says what it is waited for.
 """
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +27,7 @@ from configs.settings import Home
 from pipelines.inputs import keep_by_renaming
 from pipelines.journal import record_event
 from pipelines.landing import Landed, LandingState, scan_landing, watched_until_quiet
+from pipelines.landing_bucket import Pending, take_from_bucket
 from pipelines.landing_claims import (
     Claim,
     again,
@@ -42,6 +45,7 @@ from pipelines.outcomes import PackageOutcome, Stop, is_under_review
 from pipelines.reasons import INPUTS_NOT_KEPT, RUN_CANCELLED, RUN_CRASHED
 from pipelines.requests import WatchRequest
 from processing.archive import durable
+from processing.model.errors import BadInput, Retryable
 from processing.model.quality import Outcome
 
 ARTIFACT = "landing"
@@ -111,10 +115,29 @@ def look(home: Home, rules: LandingConfig, runs: Runs) -> WatchReport:
     for landed in (*whole, *late):
         claim_package(home, landed)
         record_event(home, "scene.landed", landed.name, files=landed.files, bytes=landed.size, why=landed.why)
+    fetched, elsewhere = _from_bucket(home, rules)
     seen = [_followed(home, claim, rules, runs) for claim in claims(home)]
     taken = {landed.name for landed in (*whole, *late)}
     seen += [_arriving(landed) for landed in found if landed.name not in taken]
-    return WatchReport(taken=len(taken), packages=tuple(seen))
+    return WatchReport(taken=len(taken) + fetched, packages=(*seen, *elsewhere))
+
+
+def _from_bucket(home: Home, rules: LandingConfig) -> tuple[int, list[Seen]]:
+    """Take what is whole in the bucket, where there is one. What is wrong there keeps nothing else waiting."""
+    if rules.bucket is None:
+        return 0, []
+    fetched, seen = 0, list[Seen]()
+    try:
+        for found in take_from_bucket(home, rules, now=time.time()):
+            if isinstance(found, Pending):
+                seen.append(Seen(package=found.name, state="arriving", why=found.why))
+            else:
+                fetched += 1
+                files = len(found.origin.objects) if found.origin else 0
+                record_event(home, "scene.landed", found.name, files=files, bytes=found.size, why=rules.bucket.url)
+    except (Retryable, BadInput) as error:
+        seen.append(Seen(package=rules.bucket.url, state="waiting", why=str(error), reasons=(error.kind,)))
+    return fetched, seen
 
 
 def _arriving(landed: Landed) -> Seen:
@@ -122,7 +145,16 @@ def _arriving(landed: Landed) -> Seen:
 
 
 def _followed(home: Home, claim: Claim, rules: LandingConfig, runs: Runs) -> Seen:
-    """Bring one claim as far as it goes now."""
+    """Bring one claim as far as it goes now; what its bucket does not let be cleared up is left for the next look."""
+    try:
+        return _brought_on(home, claim, rules, runs)
+    except (Retryable, BadInput) as error:
+        if claim.origin is None:
+            raise
+        return Seen(package=claim.name, state="waiting", why=str(error), reasons=(error.kind,))
+
+
+def _brought_on(home: Home, claim: Claim, rules: LandingConfig, runs: Runs) -> Seen:
     outcome = outcome_of(home, claim)
     if outcome is None:
         if claim.fault is not None:
@@ -189,7 +221,7 @@ def _settled(home: Home, claim: Claim, outcome: PackageOutcome, rules: LandingCo
                 keep_by_renaming(home, claim.digest, claim.package(home))
             let_go(home, claim)
         case Outcome.QUARANTINED:
-            let_go(home, claim)  # its run made the copy
+            let_go(home, claim, stop)  # its run made the copy
         case Outcome.REJECTED:
             set_aside(home, claim, stop)
         case Outcome.HELD if is_under_review(outcome.reasons):

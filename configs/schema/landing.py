@@ -9,6 +9,30 @@ from configs.schema.values import Value
 Minutes = Annotated[float, Field(gt=0, le=14 * 24 * 60)]
 
 
+class LandingBucket(Value):
+    """A prefix of an S3 bucket that packages are taken from too. Keys do not belong here."""
+
+    url: str = Field(pattern=r"^s3://[^/\s?#@]+(/[^\s?#]*)?$", max_length=2000, description="s3://bucket/prefix")
+    endpoint: str | None = Field(
+        default=None,
+        max_length=2000,
+        description="http(s)://host:port of the S3 server; left out: AWS_ENDPOINT_URL, else Amazon's own of the region",
+    )
+    region: str | None = Field(default=None, max_length=64, description="left out: AWS_REGION, else us-east-1")
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=60.0, description="longest time for one request, of up to 32 MB"
+    )
+    every_seconds: Annotated[float, Field(ge=1, le=24 * 3600)] = Field(
+        default=30.0,
+        description="how often the bucket is listed while the house is up: nothing rings when an object comes",
+    )
+    afterwards: Literal["delete", "move"] = Field(
+        default="delete",
+        description="what becomes of the objects of a package whose copy is in HOME/inputs; move: to PREFIX.taken. "
+        "Those of refused packages are moved to PREFIX.quarantine",
+    )
+
+
 class LandingConfig(Value):
     """The rules of one installation's landing zone."""
 
@@ -28,6 +52,7 @@ class LandingConfig(Value):
         default=(".done", ".ready", ".ok"),
         description="endings of files that a sender lays beside a package, under its name, when it is whole",
     )
+    bucket: LandingBucket | None = Field(default=None, description="where packages are taken from besides HOME/landing")
     recipe: str = Field(default="l1c", description="what is made of a package")
     derive: tuple[str, ...] = Field(default=("all",), description="what is derived from that; all: whatever can be")
     vertical_datum: Literal["auto", "ellipsoid", "egm96", "egm2008"] = Field(

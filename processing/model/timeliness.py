@@ -99,7 +99,7 @@ class Standing:
 
     def _signs(self, other: "Standing") -> Iterator[int]:
         """1 for each respect in which this one is better, -1 for each in which the other is."""
-        pairs = [(self.orbit, other.orbit), (self.attitude, other.attitude)]
+        pairs: list[tuple[int, int]] = [(self.orbit, other.orbit), (self.attitude, other.attitude)]
         pairs += [(self.pixels[group], other.pixels[group]) for group in self.pixels.keys() & other.pixels.keys()]
         yield from ((mine > its) - (mine < its) for mine, its in pairs)
         yield from (1 for _ in self.bands - other.bands)

@@ -371,6 +371,22 @@ def test_a_crash_at_any_moment_loses_nothing(home, monkeypatch, steps):
     assert empty(home)
 
 
+def test_a_crash_after_a_package_was_kept_by_another_name(home, monkeypatch):
+    """The claim is still there, and its package is not: the next look lets the claim go."""
+    package(home)
+
+    def dying(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.watch.let_go", dying)
+        with pytest.raises(Killed):
+            look(home, AT_ONCE, Runs(home, Outcome.PUBLISHED, "inputs_not_kept"))
+    assert states(look(home, AT_ONCE, Runs(home))) == ["published"]
+    assert len(list(home.inputs.rglob("*.bin"))) == 3
+    assert empty(home)
+
+
 def test_two_looks_at_once_take_a_package_once(home):
     """Four processes look at the same time at twenty packages."""
     for number in range(20):

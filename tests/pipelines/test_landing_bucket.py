@@ -1,0 +1,333 @@
+"""The landing zone in a bucket, on a real S3 server: what is whole is taken once, whatever fails meanwhile."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import obstore
+import pytest
+
+from configs.schema.landing import LandingBucket, LandingConfig
+from configs.settings import Home
+from pipelines.journal import read_events
+from pipelines.landing_bucket import bucket_groups
+from pipelines.landing_claims import Claim, claims, record_outcome
+from pipelines.landing_runs import RunState
+from pipelines.outcomes import PackageOutcome
+from pipelines.watch import WatchReport
+from processing.archive.bucket_files import StoredObject, is_safe
+from processing.model.quality import Outcome
+from tests.pipelines.small_delivery import small_lattice, write_delivery
+from tests.services.proxy import fault_proxy
+from tests.services.seaweed import S3Server
+
+pytestmark = [pytest.mark.services, pytest.mark.usefixtures("prefect"), pytest.mark.timeout(300)]
+NOT_KEPT = "inputs_not_kept"
+SCENE = {"scene/a.tif": b"pixels" * 999, "scene/inner/b.xml": b"<b/>", "scene/inner/empty": b""}
+
+
+class Bucket:
+    """A bucket with a landing prefix, as its senders see it."""
+
+    def __init__(self, server: S3Server) -> None:
+        self.server, self.name = server, server.new_bucket()
+        self.store = server.store(self.name)
+
+    def send(self, objects: dict[str, bytes], prefix: str = "in") -> None:
+        for key, content in objects.items():
+            obstore.put(self.store, f"{prefix}/{key}", content)
+
+    def listed(self, prefix: str = "") -> list[str]:
+        found = (each["path"] for batch in obstore.list(self.store) for each in batch)
+        return sorted(key for key in found if key.startswith(prefix))
+
+    def read(self, key: str) -> bytes:
+        return bytes(obstore.get(self.store, key).bytes())
+
+    def rules(self, *, endpoint: str | None = None, afterwards: str = "delete", **more: object) -> LandingConfig:
+        bucket = LandingBucket.model_validate(
+            {"url": f"s3://{self.name}/in", "endpoint": endpoint or self.server.endpoint, "afterwards": afterwards}
+        )
+        return LandingConfig.model_validate({"stable_seconds": 0, "bucket": bucket} | more)
+
+
+class Runs:
+    """In the place of Prefect: keeps the attempts and what was in their packages, and ends them as a test says."""
+
+    def __init__(self, home: Home, ends: Outcome | None = None, *reasons: str) -> None:
+        self.home, self.ends, self.reasons = home, ends, reasons
+        self.got: dict[str, dict[str, bytes]] = {}
+
+    def __call__(self, claim: Claim) -> RunState:
+        package = claim.package(self.home)
+        self.got[claim.key] = contents(package)
+        if self.ends is not None:
+            outcome = PackageOutcome(package=str(package), outcome=self.ends, reasons=self.reasons)
+            record_outcome(self.home, outcome)
+        return RunState.LIVE
+
+
+def contents(package: Path) -> dict[str, bytes]:
+    found = [package] if package.is_file() else [path for path in package.rglob("*") if path.is_file()]
+    return {path.relative_to(package.parent).as_posix(): path.read_bytes() for path in found}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home.resolve(tmp_path / "home")
+
+
+@pytest.fixture
+def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return Bucket(s3)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Time between looks, as a test says."""
+    import time
+
+    now = [time.time()]
+    monkeypatch.setattr("pipelines.watch.time.time", lambda: now[0])
+
+    def passes(seconds: float) -> None:
+        now[0] += seconds
+
+    return passes
+
+
+def look(home: Home, rules: LandingConfig, runs: Runs) -> WatchReport:
+    from pipelines.watch import look as taken
+
+    return taken(home, rules, runs)
+
+
+def states(report: WatchReport) -> list[str]:
+    return [seen.state for seen in report.packages]
+
+
+def test_many_objects_over_minutes_are_one_package_processed_once(
+    home: Home, bucket: Bucket, clock: Callable[[float], None]
+) -> None:
+    rules, runs = bucket.rules(stable_seconds=60), Runs(home)
+    for key, content in SCENE.items():
+        bucket.send({key: content})
+        assert states(look(home, rules, runs)) == ["arriving"]
+        clock(40)
+    assert states(look(home, rules, runs)) == ["arriving"]
+    clock(21)
+    assert states(look(home, rules, runs)) == ["running"]
+    assert states(look(home, rules, runs)) == ["running"]
+    assert bucket.listed("in/") == sorted(f"in/{key}" for key in SCENE), "until its run is over"
+    runs.ends, runs.reasons = Outcome.PUBLISHED, (NOT_KEPT,)
+    assert states(look(home, rules, runs)) == ["published"]
+    assert look(home, rules, runs).packages == ()
+    assert list(runs.got.values()) == [SCENE]
+    assert bucket.listed() == []
+    assert contents(next(home.inputs.glob("*/scene"))) == SCENE
+    assert [event["scene"] for event in read_events(home) if event["kind"] == "scene.landed"] == ["scene"]
+    assert not any(home.claimed.iterdir())
+
+
+def test_a_list_says_at_once_what_is_there_and_what_is_not(
+    home: Home, bucket: Bucket, clock: Callable[[float], None]
+) -> None:
+    rules, runs = bucket.rules(stable_seconds=3600, incomplete_minutes=100), Runs(home)
+    lines = (f"{hashlib.sha256(content).hexdigest()}  {key.removeprefix('scene/')}" for key, content in SCENE.items())
+    bucket.send({"scene/CHECKSUM.sha256": "\n".join(lines).encode()} | dict(list(SCENE.items())[1:]))
+    assert "names scene/a.tif" in look(home, rules, runs).packages[0].why
+    bucket.send({"scene/a.tif": b"an upload of other content"})
+    assert "does not agree" in look(home, rules, runs).packages[0].why
+    assert "may change yet" in look(home, rules, runs).packages[0].why, "it is not fetched again and again"
+    bucket.send({"scene/a.tif": SCENE["scene/a.tif"]})
+    assert states(look(home, rules, runs)) == ["running"]
+    assert next(iter(runs.got.values())).items() > SCENE.items()
+
+
+def test_names_that_no_disk_takes_and_objects_that_stand_for_folders() -> None:
+    keys = {"scene": 0, "scene/inner": 0, "scene/inner/b": 3, "scene/empty": 0, "x.tif": 1, "x_RPC.TXT": 1, ".s/a": 1}
+    found = [StoredObject(key=key, size=size, etag="1") for key, size in keys.items()]
+    groups = {
+        group.names: {each.key for each in group.objects} for group in bucket_groups(iter(found), LandingConfig())
+    }
+    assert groups == {("scene",): {"scene/inner/b", "scene/empty"}, ("x.tif", "x_RPC.TXT"): {"x.tif", "x_RPC.TXT"}}
+    unsafe = ["../x", "a/../b", "/a", "a//b", "a/.", "a\\b", "a\0", f"a/{'ы' * 200}"]
+    assert [key for key in [*unsafe, "a/b.c", ".a/ b"] if is_safe(key)] == ["a/b.c", ".a/ b"]
+
+
+def test_an_archive_with_a_marker_or_a_list_beside_it(home: Home, bucket: Bucket) -> None:
+    rules, runs = bucket.rules(stable_seconds=3600), Runs(home)
+    bucket.send({"a.zip": b"a", "b.zip": b"b", "b.zip.done": b"", "c.zip.part": b"c", "d.zip": b"d"})
+    bucket.send({"d.zip.sha256": hashlib.sha256(b"d").hexdigest().encode(), ".hidden/x": b"x"})
+    told = {seen.package: seen.state for seen in look(home, rules, runs).packages}
+    assert told == {"a.zip": "arriving", "b.zip": "running", "c.zip.part": "arriving", "d.zip": "running"}
+    assert sorted(next(iter(got)) for got in runs.got.values()) == ["b.zip", "d.zip"]
+    runs.ends, runs.reasons = Outcome.PUBLISHED, (NOT_KEPT,)
+    look(home, rules, runs)
+    assert bucket.listed("in/") == ["in/.hidden/x", "in/a.zip", "in/c.zip.part"]
+
+
+@pytest.mark.parametrize("name", ["scene", "x.zip"])
+def test_what_is_refused_is_kept_on_both_sides_with_its_reason(home: Home, bucket: Bucket, name: str) -> None:
+    sent = SCENE if name == "scene" else {name: b"half a zip"}
+    bucket.send(sent)
+    look(home, bucket.rules(), Runs(home, Outcome.REJECTED, "package.level"))
+    (reason,) = home.quarantine.glob("*/reason.json")
+    assert contents(reason.parent / name) == sent
+    assert bucket.listed("in/") == []
+    (told,) = [key for key in bucket.listed() if key.endswith("/reason.json")]
+    folder = told.removesuffix("reason.json")
+    assert folder.startswith("in.quarantine/")
+    assert json.loads(bucket.read(told))["reason"] == "package.level"
+    assert {key: bucket.read(folder + key) for key in sent} == sent
+
+
+def test_an_archive_that_disagrees_with_its_list_is_set_aside(home: Home, bucket: Bucket) -> None:
+    bucket.send({"x.zip": b"half", "x.zip.sha256": b"1" * 64})
+    (seen,) = look(home, bucket.rules(), Runs(home)).packages
+    assert (seen.state, seen.reasons) == ("quarantined", ("checksum",))
+    assert bucket.listed("in/") == []
+    assert len(bucket.listed("in.quarantine/")) == 3
+
+
+@pytest.mark.parametrize(("afterwards", "reasons"), [("move", (NOT_KEPT,)), ("delete", ())])
+def test_nothing_is_deleted_that_is_to_be_moved_or_has_no_copy(
+    home: Home, bucket: Bucket, afterwards: str, reasons: tuple[str, ...]
+) -> None:
+    bucket.send(SCENE)
+    look(home, bucket.rules(afterwards=afterwards), Runs(home, Outcome.PUBLISHED, *reasons))
+    assert bucket.listed("in/") == []
+    kept = {"/".join(key.split("/")[2:]): bucket.read(key) for key in bucket.listed("in.taken/")}
+    assert kept == SCENE
+
+
+def test_what_is_sent_anew_meanwhile_is_the_next_package(home: Home, bucket: Bucket) -> None:
+    rules, runs = bucket.rules(), Runs(home)
+    bucket.send({"x.zip": b"first"})
+    look(home, rules, runs)
+    bucket.send({"x.zip": b"second"})
+    runs.ends, runs.reasons = Outcome.PUBLISHED, (NOT_KEPT,)
+    look(home, rules, runs)
+    assert bucket.listed("in/") == ["in/x.zip"]
+    look(home, rules, runs)
+    assert [got["x.zip"] for got in runs.got.values()] == [b"first", b"second"]
+    assert bucket.listed() == []
+
+
+def test_the_same_content_twice_is_processed_once(home: Home, bucket: Bucket) -> None:
+    rules, runs = bucket.rules(), Runs(home)
+    bucket.send(SCENE | {key.replace("scene", "again"): content for key, content in SCENE.items()})
+    assert sorted(states(look(home, rules, runs))) == ["duplicate", "running"]
+    runs.ends, runs.reasons = Outcome.PUBLISHED, (NOT_KEPT,)
+    look(home, rules, runs)
+    assert len(runs.got) == 1
+    assert bucket.listed("in/") == []
+
+
+def test_a_bucket_that_does_not_answer_keeps_nothing_else_waiting(
+    home: Home, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    home.landing.mkdir(parents=True)
+    (home.landing / "local.zip").write_bytes(b"local")
+    dead = bucket.rules(endpoint="http://127.0.0.1:9")
+    told = {seen.package: seen for seen in look(home, dead, Runs(home)).packages}
+    assert told["local.zip"].state == "running"
+    assert told[f"s3://{bucket.name}/in"].reasons == ("s3.unavailable",)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("steps", range(1, 17))
+def test_a_crash_at_any_moment_loses_nothing_and_doubles_nothing(
+    home: Home, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """Killed before the n-th change of disk or bucket: between copy and delete too."""
+    bucket.send(SCENE)
+    left = steps
+    for name in (
+        "processing.archive.durable.write_file", "processing.archive.durable.move",
+        "pipelines.landing_bucket.fetch_object", "pipelines.landing_origin.remove_object",
+    ):  # fmt: skip
+        place, _, function_name = name.rpartition(".")
+        function = getattr(__import__(place, fromlist=["_"]), function_name)
+
+        def dying(*arguments, function=function):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Killed
+            return function(*arguments)
+
+        monkeypatch.setattr(name, dying)
+    runs, killed = Runs(home, Outcome.PUBLISHED, NOT_KEPT), 0
+    for _ in range(4):
+        try:
+            look(home, bucket.rules(), runs)
+        except Killed:
+            killed += 1
+            sent = {key.removeprefix("in/"): bucket.read(key) for key in bucket.listed("in/")}
+            kept = [contents(path) for path in (*home.claimed.rglob("scene"), *home.inputs.glob("*/scene"))]
+            assert sent == SCENE or SCENE in kept
+    assert killed <= 1
+    assert len(runs.got) == 1
+    assert bucket.listed() == []
+    assert contents(next(home.inputs.glob("*/scene"))) == SCENE
+    assert claims(home) == ()
+    assert [path.name for path in home.staging.glob("bucket-*")] == []
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As patient as otherwise in number, not in time."""
+    backoff = {"init_backoff": timedelta(milliseconds=5), "max_backoff": timedelta(milliseconds=20), "base": 2}
+    monkeypatch.setattr("processing.archive.objects._RETRIES", {"max_retries": 1, "backoff": backoff})
+
+
+@pytest.mark.parametrize("fault", ["answer 503", "done, answer lost", "reset", "answer cut"])
+def test_requests_that_fail_cost_time_and_nothing_else(
+    home: Home, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Each request in turn fails twice: the client's own second try too."""
+    impatient(monkeypatch)
+    with fault_proxy(bucket.server.endpoint) as proxy:
+        for number in range(0, 14, 2):
+            bucket.send({key: content + str(number).encode() for key, content in SCENE.items()})
+            proxy.restart(lambda n, *_, at=number: fault if n in (at, at + 1) else None)
+            runs = Runs(home, Outcome.PUBLISHED, NOT_KEPT)
+            for _ in range(4):
+                look(home, bucket.rules(endpoint=proxy.endpoint), runs)
+            assert proxy.spoiled or number > 8
+            assert len(runs.got) == 1, (number, proxy.spoiled)
+            assert bucket.listed() == []
+    assert len(list(home.inputs.glob("*/scene"))) == 7
+
+
+def test_a_real_delivery_from_the_bucket_to_the_catalogue(home: Home, bucket: Bucket, tmp_path: Path) -> None:
+    """By the flow that the schedule runs, from the operator's own file to the item and the emptied bucket."""
+    from pipelines.requests import WatchRequest
+    from pipelines.watch import watch_landing
+
+    delivery = write_delivery(tmp_path / "delivery")
+    shutil.copytree(delivery.dem, home.dem)
+    home.configs.mkdir(parents=True)
+    place = f"{{url: 's3://{bucket.name}/in', endpoint: '{bucket.server.endpoint}'}}"
+    (home.configs / "landing.yaml").write_text(f"stable_seconds: 0\nderive: []\nbucket: {place}\n")
+    root = delivery.package.parent
+    bucket.send({path.relative_to(root).as_posix(): path.read_bytes()
+                 for path in delivery.package.rglob("*") if path.is_file()})  # fmt: skip
+    bucket.send({"broken.zip": b"PK\3\4 and no more"})
+    with small_lattice():
+        report = WatchReport.model_validate(watch_landing(WatchRequest(home=str(home.path))))
+    assert sorted(states(report)) == ["published", "quarantined"], report
+    (item,) = home.products.glob("*/*/item.json")
+    assert item.parent.name.startswith("KZ1_20180429T070543_")
+    assert bucket.listed("in/") == []
+    assert sorted(key.rpartition("/")[2] for key in bucket.listed()) == ["broken.zip", "reason.json"]
+    assert len(list(home.inputs.glob("*/DS_DZHR1*"))) == 1
