@@ -1,13 +1,15 @@
-"""Who rings when something lies in the landing zone: a look into it begins at once, and not with the next minute.
+"""Who rings when there is something to do: a package landed, an order to deliver, an item that somebody waits for.
 
-A look is a flow run, a process of its own; this is a listing of two folders every other second. The schedule stays for
-where nobody rings, and for what a bell cannot hear.
+A run of a flow is a process of its own and seconds of a processor; listening is two folders and three small databases
+every other second. Each flow's schedule stays, for where nobody rings, and for what a bell cannot hear.
 """
 
 import json
+import logging
 import os
+import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,20 +20,38 @@ import httpx
 
 from configs.landing import load_landing
 from configs.settings import Home
+from pipelines.bell_ears import BucketEar, OrderEar, SubscriptionEar
 from pipelines.prefect_http import prefect_client
 from processing.model.errors import QyranError
 
-FLOW = "watch-landing"
+log = logging.getLogger(__name__)
 _MOST_FILES = 5_000
 """Of a landing zone with more, the rest is heard when the schedule looks."""
 _AT_WORK = ("PENDING", "RUNNING")
+_SUBSCRIBERS_S = 60.0
+"""While scenes are published one after the other, subscribers are seen to no more often than that."""
 _TAG = "bell"
 """Of the runs that were rung for."""
 
 
+@dataclass(slots=True, kw_only=True)
+class _Cord:
+    """One flow, and what there is to hear that it would act on."""
+
+    flow: str
+    sounds: Callable[[], frozenset[str]]
+    least_s: float = 0.0
+    """Between two runs that are rung for."""
+    beside: bool = False
+    """Whether a run may begin while another is at work."""
+    heard: frozenset[str] = frozenset()
+    """What there was to hear when it was rung the last time."""
+    rung: float = float("-inf")
+
+
 @dataclass(slots=True)
 class Bell:
-    """Begins a look whenever the landing zone, or what was taken from it, is not as the last look found it.
+    """Begins a run whenever there is something that a flow would act on, and it was not there the last time.
 
     Parameters
     ----------
@@ -46,9 +66,17 @@ class Bell:
     home: Home
     environment: Mapping[str, str]
     every_s: float = 2.0
-    _heard: frozenset[str] = frozenset()
-    """What there was to see when it was rung the last time."""
-    _looked: float = 0.0
+    _looked: float = float("-inf")
+    _cords: tuple[_Cord, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Hang up its cords."""
+        bucket = BucketEar(self.home)
+        self._cords = (
+            _Cord(flow="watch-landing", sounds=lambda: self._landing() | bucket.sounds()),
+            _Cord(flow="deliver-order", sounds=OrderEar(self.home).sounds, beside=True),
+            _Cord(flow="serve-subscriptions", sounds=SubscriptionEar(self.home).sounds, least_s=_SUBSCRIBERS_S),
+        )
 
     def listen(self) -> bool:
         """Ring if there is reason to. Call it every second or so.
@@ -56,22 +84,32 @@ class Bell:
         Returns
         -------
         rung
-            Whether a look was begun. Where one is at work, or the server does not answer, it is tried again.
+            Whether a run was begun. Where one is at work, or the server does not answer, it is tried again.
         """
         if time.monotonic() - self._looked < self.every_s:
             return False
         self._looked = time.monotonic()
-        sounds = self._sounds()
-        if sounds <= self._heard:
-            self._heard = sounds
+        rung = [self._pull(cord) for cord in self._cords]
+        return any(rung)
+
+    def _pull(self, cord: _Cord) -> bool:
+        try:
+            sounds = cord.sounds()
+        except (QyranError, sqlite3.Error, OSError) as error:
+            log.warning("what %s is to do cannot be heard now: %s", cord.flow, error)
+            return False
+        if sounds <= cord.heard:
+            cord.heard = sounds
+            return False
+        if time.monotonic() - cord.rung < cord.least_s:
             return False
         with suppress(httpx.HTTPError, ValueError, KeyError), prefect_client(self.environment) as client:
-            if _ring(client):
-                self._heard = sounds
+            if _ring(client, cord.flow, beside=cord.beside):
+                cord.heard, cord.rung = sounds, time.monotonic()
                 return True
         return False
 
-    def _sounds(self) -> frozenset[str]:
+    def _landing(self) -> frozenset[str]:
         """One line for each thing that a look would act on."""
         found = set()
         with suppress(OSError):
@@ -107,12 +145,14 @@ def _last_change(folder: Path) -> float:
     return latest
 
 
-def _ring(client: httpx.Client) -> bool:
-    """See to it that a look begins. Not while one is at work: it may have looked already where something is new."""
-    deployment = _sent(client.get(f"/deployments/name/{FLOW}/{FLOW}"))
-    flows = {"name": {"any_": [FLOW]}}
+def _ring(client: httpx.Client, flow: str, *, beside: bool) -> bool:
+    """See to it that a run begins. Not while one is at work: it may have looked already where something is new."""
+    deployment = _sent(client.get(f"/deployments/name/{flow}/{flow}"))
+    flows = {"name": {"any_": [flow]}}
     at_work = {"state": {"type": {"any_": list(_AT_WORK)}}}
-    if deployment["paused"] or _sent(client.post("/flow_runs/count", json={"flow_runs": at_work, "flows": flows})):
+    if deployment["paused"]:
+        return False
+    if not beside and _sent(client.post("/flow_runs/count", json={"flow_runs": at_work, "flows": flows})):
         return False
     waiting = {"state": {"type": {"any_": ["SCHEDULED"]}}, "tags": {"all_": [_TAG]}}
     if not _sent(client.post("/flow_runs/count", json={"flow_runs": waiting, "flows": flows})):

@@ -2,7 +2,8 @@
 
 The policy is asked again before anything is computed, and the delivery stands in the audit log before anything can be
 had. Without an order it does what is due: lets go on what waited for a moment that has come, lets expire what waited
-too long, and delivers what is accepted.
+too long, and delivers what is accepted. So it runs by itself as soon as an order is due, again every two minutes while
+one is, and every twenty minutes without a reason.
 """
 
 import logging

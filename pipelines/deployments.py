@@ -64,12 +64,11 @@ FLOWS: tuple[Flow[Any, Any], ...] = (
 
 SCHEDULES: Mapping[str, tuple[Schedule, ...]] = {
     "keep-archive": (Cron("30 2 * * *", timezone="Asia/Almaty", slug="nightly", parameters={"request": {}}),),
-    # Where something lands a bell is rung at once (pipelines.bell).
+    # Where something lands, or is due, a bell is rung at once (pipelines.bell): these are for where nobody rings.
     "watch-landing": (Cron("*/5 * * * *", timezone="Asia/Almaty", slug="now-and-then", parameters={"request": {}}),),
-    "deliver-order": (Cron("*/2 * * * *", timezone="Asia/Almaty", slug="what-is-due", parameters={"request": {}}),),
-    # Between the runs that deliver: what one orders the next one makes.
+    "deliver-order": (Cron("*/20 * * * *", timezone="Asia/Almaty", slug="what-is-due", parameters={"request": {}}),),
     "serve-subscriptions": (
-        Cron("1-59/2 * * * *", timezone="Asia/Almaty", slug="what-is-new", parameters={"request": {}}),
+        Cron("10-50/20 * * * *", timezone="Asia/Almaty", slug="what-is-new", parameters={"request": {}}),
     ),
     "plan-passes": (Cron("7 * * * *", timezone="Asia/Almaty", slug="hourly", parameters={"request": {}}),),
     "day-report": (Cron("52 * * * *", timezone="Asia/Almaty", slug="hourly", parameters={"request": {}}),),

@@ -1,6 +1,7 @@
 """The flow ``serve-subscriptions``: what is new is ordered for whoever subscribed to it, and told.
 
-It runs every two minutes, between the runs of `deliver-order`, which delivers what is ordered here. Each run orders
+It runs as soon as there is a reason to (a new item or version, an order that has come on, a notice to be sent), once a
+minute at the most, and every twenty minutes without one; `deliver-order` delivers what is ordered here. Each run orders
 every newly catalogued item that matches a subscription, once, as the policy of this moment decides; announces new
 versions of what was delivered; and sends what is to be told: to webhooks, and as mail files into `HOME/mail/outgoing`.
 

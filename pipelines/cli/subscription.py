@@ -17,7 +17,7 @@ subscription = typer.Typer(
     name="subscription",
     help="Subscriptions: new images of an area ordered and delivered by themselves. Example: `qyran subscription add "
     "--area field.geojson --collection kazeosat-1-l1c --customer \"Akimat of Almaty\" --mail gis@almaty.example`. "
-    "`qyran up` sees to them every two minutes. All options: `qyran subscription add --help`; `--json` everywhere.",
+    "`qyran up` sees to them as soon as something is new. All options: `qyran subscription add --help`; `--json` everywhere.",
     no_args_is_help=True, add_completion=False, rich_markup_mode="markdown",
 )  # fmt: skip
 IdArgument = Annotated[str, typer.Argument(help="Id of the subscription.", metavar="SUBSCRIPTION")]
@@ -229,7 +229,7 @@ def notices_command(
 
 @subscription.command("run")
 def run_command(home: HomeOption = None, as_json: JsonOption = False, debug: DebugOption = False) -> None:
-    """See to all subscriptions here and now: what `qyran up` does every two minutes.
+    """See to all subscriptions here and now: what `qyran up` does by itself.
 
     Example: `qyran subscription run --json`
     """

@@ -17,10 +17,14 @@ from typing import Any
 import httpx
 import pytest
 
+from catalogs.delivery.order import OrderRequest
+from catalogs.delivery.order_desk import open_desk
 from configs.settings import Home
 from pipelines.bell import Bell
 from pipelines.journal import read_events, record_event
+from pipelines.order_run import place_order
 from pipelines.passes_book import PassState, all_passes, pass_record, write_pass
+from tests.pipelines.archived import COLLECTION, PLAIN, fill
 from tests.services.prefect_server import ask, prefect_server, prefect_worker
 from tests.services.webhook import webhook
 
@@ -41,6 +45,14 @@ from pipelines.deployments import deployment_of, register
 from pipelines.watch import watch_landing
 
 register([deployment_of(watch_landing)])
+"""
+
+SELL = """
+from pipelines.deliver import deliver_order
+from pipelines.deployments import deployment_of, register
+from pipelines.subscriptions import serve_subscriptions
+
+register([deployment_of(flow) for flow in (deliver_order, serve_subscriptions)])
 """
 
 KEEP = """
@@ -371,3 +383,31 @@ def test_the_bell_begins_one_look_for_what_is_new(server: dict[str, str], home: 
     assert rung() == (True, 1)
     shutil.rmtree(home.landing)
     assert rung() == (False, 1), "no landing zone is no reason to fall over"
+
+
+def test_an_idle_house_begins_nothing_and_an_order_is_rung_for_at_once(server: dict[str, str], home: Home) -> None:
+    """The schedules are there all the same, for where nobody rings."""
+    subprocess.run([sys.executable, "-c", SELL], env=server, check=True, timeout=240)
+    found = ask(
+        server, "/deployments/filter", {"deployments": {"name": {"any_": ["deliver-order", "serve-subscriptions"]}}}
+    )
+    assert {schedule["slug"] for one in found for schedule in one["schedules"] if schedule["active"]} == {
+        "what-is-due", "what-is-new"
+    }  # fmt: skip
+    bell = Bell(home, server, every_s=0)
+
+    def rung(flow: str) -> int:
+        waiting = {"tags": {"all_": ["bell"]}, "state": {"type": {"any_": ["SCHEDULED"]}}}
+        asked = {"flow_runs": waiting, "flows": {"name": {"any_": [flow]}}}
+        return int(ask(server, "/flow_runs/count", asked))
+
+    fill(home)
+    assert not bell.listen(), "nobody has ordered or subscribed"
+    with open_desk(home.path) as desk:
+        place_order(desk, None, OrderRequest(items=(f"{COLLECTION}/{PLAIN}",)))
+    began = time.monotonic()
+    assert bell.listen()
+    assert time.monotonic() - began < 30
+    assert (rung("deliver-order"), rung("serve-subscriptions")) == (1, 1)
+    assert not any(bell.listen() for _ in range(3)), "it has rung for that"
+    assert (rung("deliver-order"), rung("serve-subscriptions")) == (1, 1)
