@@ -18,8 +18,8 @@ _MEDIA = {
 }
 # Modules of other views, and of the map, which is drawn after the words: they are fetched when they are wanted.
 _LATER = (
-    "vendor/", "map/", "item/", "orders/checkout", "orders/list", "orders/subscriptions", "officers/", "compare",
-    "signing",
+    "vendor/", "map/", "item/", "orders/checkout", "orders/list", "orders/ground", "orders/subscriptions", "officers/",
+    "compare", "signing",
 )  # fmt: skip
 
 

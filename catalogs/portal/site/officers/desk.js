@@ -4,6 +4,7 @@ import { Failure, ask } from "../api.js";
 import { fill, h, icon } from "../dom.js";
 import { area, counted, known, minute, t } from "../i18n.js";
 import { money } from "../orders/checkout.js";
+import { showGround } from "../orders/ground.js";
 import { historyOf, stateOf } from "../orders/list.js";
 import { pleaseSignIn } from "../signing.js";
 
@@ -80,7 +81,7 @@ function waitsFor(order) {
 class One {
   constructor(page, id, signal) {
     Object.assign(this, { page, id, signal, title: t("orders.single") });
-    this.body = h("div", {}, h("p", { class: "hint" }, t("orders.asking")));
+    this.body = h("div", { class: "parts" }, h("p", { class: "hint" }, t("orders.asking")));
     this.wrong = h("p", { class: "wrong", role: "alert" });
     this.element = h("article", { class: "item narrow" }, h("a", { class: "back", href: "/desk" }, icon("back"), t("desk.title")),
       h("h1", {}, this.title), this.body);
@@ -88,7 +89,10 @@ class One {
 
   async load() {
     const order = await askAsOfficer(this.body, `/officers/orders/${encodeURIComponent(this.id)}`, { signal: this.signal }, `/desk/${encodeURIComponent(this.id)}`);
-    if (order && !this.signal.aborted) this.draw(order);
+    if (!order || this.signal.aborted) return;
+    this.draw(order);
+    if (!this.located) showGround(this.page, order.items, this.signal);
+    this.located = true;
   }
 
   draw(order) {

@@ -1,7 +1,7 @@
 // A month's report: what was sold abroad beside what was done for the country, and by whom it was ordered.
 
 import { fill, h, icon } from "../dom.js";
-import { number, spoken, t } from "../i18n.js";
+import { known, number, spoken, t } from "../i18n.js";
 import { money } from "../orders/checkout.js";
 import { askAsOfficer } from "./desk.js";
 
@@ -17,8 +17,8 @@ class Report {
   constructor(page, month, signal) {
     Object.assign(this, { page, signal, title: t("report.title") });
     this.month = h("input", { type: "month", id: "month", value: month ?? new Date().toISOString().slice(0, 7), required: true, on: { change: () => this.load() } });
-    this.body = h("div", { "aria-live": "polite" }, h("p", { class: "hint" }, t("orders.asking")));
-    this.element = h("article", { class: "item" }, h("a", { class: "back", href: "/desk" }, icon("back"), t("desk.title")),
+    this.body = h("div", { class: "parts", "aria-live": "polite" }, h("p", { class: "hint" }, t("orders.asking")));
+    this.element = h("article", { class: "item wide" }, h("a", { class: "back", href: "/desk" }, icon("back"), t("desk.title")),
       h("h1", {}, this.title), h("div", { class: "form" }, h("label", { for: "month" }, t("report.month")), this.month), this.body);
   }
 
@@ -31,7 +31,7 @@ class Report {
     fill(this.body, h("div", { class: "chips" }, file("pdf", "PDF"), file("csv", "CSV")),
       found.rows.length ? null : h("p", { class: "notice" }, t("report.nothing")),
       table(t("report.summary"), SUMS.map((name) => ({ ...found[name], key: t(`report.${name}`) }))),
-      PARTS.filter((name) => found[name].length).map((name) => table(t(`report.${name}`), found[name])));
+      PARTS.filter((name) => found[name].length).map((name) => table(t(`report.${name}`), found[name].map((line) => ({ ...line, key: known(`class.${line.key}`, line.key) })))));
   }
 }
 

@@ -5,6 +5,7 @@ import { fill, h, icon } from "../dom.js";
 import { area, bytes, counted, known, minute, t } from "../i18n.js";
 import { pleaseSignIn } from "../signing.js";
 import { money } from "./checkout.js";
+import { showGround } from "./ground.js";
 import { Subscriptions } from "./subscriptions.js";
 
 const MOVING = new Set(["received", "accepted", "in_progress"]);
@@ -68,7 +69,7 @@ const line = (order) => h("li", {}, h("div", {}, h("a", { href: `/my-orders/${en
 class One {
   constructor(page, id, signal) {
     Object.assign(this, { page, id, signal, title: t("orders.single") });
-    this.body = h("div", {}, h("p", { class: "hint" }, t("orders.asking")));
+    this.body = h("div", { class: "parts" }, h("p", { class: "hint" }, t("orders.asking")));
     this.element = h("article", { class: "item narrow" }, h("a", { class: "back", href: "/my-orders" }, icon("back"), t("orders.title")),
       h("h1", {}, t("orders.single")), this.body);
     signal.addEventListener("abort", () => clearTimeout(this.timer));
@@ -84,6 +85,7 @@ class One {
     // What nobody has to decide moves by itself: look again, and tell when it did.
     if (this.state && this.state !== order.state) this.page.say(known(`state.${order.state}`, order.state));
     if (this.state !== order.state) this.show(order);
+    if (!this.state) showGround(this.page, order.items, this.signal);
     this.state = order.state;
     if (MOVING.has(order.state)) this.timer = setTimeout(() => this.load(), LOOK_AGAIN_MS);
   }
