@@ -125,7 +125,7 @@ def test_what_is_denied_answers_as_what_is_not_there(scene, who):
 
 def _says_nothing(address: str, body: str) -> bool:
     """Whether an answer that there is holds no item: a page of the portal, an empty list, figures of nothing."""
-    if address.startswith(("/item/", "/my-orders/")):
+    if address.startswith(("/item/", "/my-orders/", "/desk/")):
         return True
     document = json.loads(body)
     if "features" in document:
