@@ -11,7 +11,7 @@ from catalogs.store.filters import Sql
 from catalogs.store.plan import FEW, MANY, Plan, all_of, along_an_index, behind, keyed, make_plan, sliced, sort_keys
 from catalogs.store.protocol import SearchRequest
 from catalogs.store.request import Place
-from catalogs.store.slices import along_time, candidates_in
+from catalogs.store.slices import Area
 from processing.model.errors import BadInput
 
 QUERY_S = 5.0
@@ -88,24 +88,21 @@ def _in_area(
     connection: sqlite3.Connection, plan: Plan, request: SearchRequest, place: Place | None
 ) -> tuple[Plan, list[tuple[Any, ...]]]:
     """By time within an area: its items one by one, or along all there are, or slice by slice."""
-    newest_first, wanted = sort_keys(request)[0][1] == "desc", request.limit + 1
-    candidates = candidates_in(connection, plan, newest_first=newest_first, place=place)
-    found = candidates.upto(FEW)
+    area = Area(connection, plan, newest_first=sort_keys(request)[0][1] == "desc", place=place)
+    wanted, found = request.limit + 1, area.few(FEW)
     if found is not None:
         few = plan.among(keyed(key for _, key in found), few=True)
         return few, _rows(connection, few, request, place, wanted)
     rows = _at_once(connection, plan, request, place, _GLANCE_STEPS)
     if rows is not None:
         return plan, rows
+
+    def ask(part: Plan, most: int) -> list[tuple[Any, ...]]:
+        return _rows(connection, part, request, place, most)
+
     with database.bounded(connection, seconds=QUERY_S):
-        found = candidates.upto(MANY)
-        if found is None:
-            return plan, _rows(connection, plan, request, place, wanted)
-
-        def ask(part: Plan, most: int) -> list[tuple[Any, ...]]:
-            return _rows(connection, part, request, place, most)
-
-        return plan, along_time(plan, found, wanted=wanted, newest_first=newest_first, ask=ask)
+        rows = area.rows(wanted, ask, most=MANY)
+        return plan, _rows(connection, plan, request, place, wanted) if rows is None else rows
 
 
 def _at_once(

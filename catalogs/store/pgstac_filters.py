@@ -19,8 +19,6 @@ from shapely.geometry.base import BaseGeometry
 from catalogs.store.cql import Node, bad_filter
 from catalogs.store.filters import (
     SPATIAL,
-    TEMPORAL,
-    TIME_COMPARISONS,
     Sql,
     between,
     compares_datetime,
@@ -35,6 +33,7 @@ from catalogs.store.filters import (
 )
 from catalogs.store.request import BEGINNING, END, bbox_geometry, geometry
 from catalogs.store.rows import rfc3339
+from catalogs.store.temporal import TEMPORAL, TIME_COMPARISONS
 
 MOMENT = "((i.private->>'moment')::bigint)"
 """Microseconds since 1970, as an index has it."""
