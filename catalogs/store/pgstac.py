@@ -18,9 +18,9 @@ from catalogs.entitlement import EVERYTHING, Entitlement
 from catalogs.store import pgstac_search, pgstac_writing, refusals
 from catalogs.store.filters import Sql
 from catalogs.store.pgstac_aggregate import aggregated
-from catalogs.store.pgstac_outlines import let_through, outline
+from catalogs.store.pgstac_edges import reach_of
+from catalogs.store.pgstac_outlines import let_through
 from catalogs.store.pgstac_pool import Database, savepoint
-from catalogs.store.pgstac_search import all_of
 from catalogs.store.protocol import ANYWHERE, Aggregation, Collection, Item, ItemPage, SearchRequest
 from catalogs.store.request import read_token, write_token
 
@@ -220,16 +220,18 @@ class PgstacStore:
 
     def _collections(self, entitlement: Entitlement, only: str | None) -> tuple[Collection, ...]:
         question = (
-            "SELECT c.id, c.content || coalesce(c.private, '{}'), e.first, e.last, e.west, e.south, e.east, e.north"
-            " FROM pgstac.collections AS c JOIN qyran.extents AS e ON e.collection = c.id"
+            "SELECT c.id, c.content || coalesce(c.private, '{}'), e.items, e.first, e.last, e.west, e.south, e.east,"
+            " e.north FROM pgstac.collections AS c JOIN qyran.extents AS e ON e.collection = c.id"
             ' WHERE coalesce(c.id = %s, TRUE) ORDER BY c.id COLLATE "C"'
         )
         with self._database.transaction(seconds=_READ_S) as connection:
             rows = connection.execute(question.encode(), (only,)).fetchall()
             found = []
-            for name, document, *reach in rows:
+            for name, document, count, *reach in rows:
                 if entitlement.permits_collection(name):
-                    seen = reach if entitlement.unlimited else _measured(connection, name, entitlement)
+                    seen = reach
+                    if not entitlement.unlimited:
+                        seen = reach_of(connection, name, count, reach, entitlement)
                     # What a collection was put with may tell of items.
                     plain = document if entitlement.unlimited else document | {"extent": ANYWHERE}
                     found.append(_with_extent(plain, seen))
@@ -243,17 +245,6 @@ def _counted(connection: Connection[Any], condition: Sql) -> int | None:
         row = connection.execute(query.encode(), condition.values).fetchone()
         return None if row is None else int(row[0])
     return None
-
-
-def _measured(connection: Connection[Any], name: str, entitlement: Entitlement) -> list[Any]:
-    """What the items cover that may be seen."""
-    condition = all_of([Sql("i.collection = %s", (name,)), *let_through(entitlement)])
-    # What is left of outlines is found once for each item.
-    seen = Sql.join("(SELECT i.datetime, i.end_datetime, {} AS geometry FROM pgstac.items AS i WHERE {}) AS i",
-                    outline(entitlement), condition)  # fmt: skip
-    query = pgstac_writing.MEASURED.replace("pgstac.items AS i", seen.text).removesuffix(" WHERE i.collection = %s")
-    row = connection.execute(query.encode(), seen.values).fetchone()
-    return [] if row is None else list(row[1:])
 
 
 def _with_extent(document: Collection, reach: list[Any]) -> Collection:

@@ -13,7 +13,7 @@ from catalogs.policy.terms import doubts
 from catalogs.store.words import item_words
 from processing.model.errors import Defect
 
-VERSION = 3
+VERSION = 4
 PGSTAC = "0.10.0"
 _LOCK = 7_141_923
 """Number of the advisory lock under which a database is prepared."""
@@ -120,6 +120,8 @@ CREATE INDEX qyran_by_name ON pgstac.items ((collection COLLATE "C"), (id COLLAT
 CREATE INDEX qyran_by_cloud ON pgstac.items (qyran.number(content->'properties'->'eo:cloud_cover'));
 CREATE INDEX qyran_by_word ON pgstac.items USING gin (string_to_array(private->>'words', ' '));
 """
+# What a collection covers for somebody is found from its edges: its own indexes know places and beginnings.
+_ENDS = "CREATE INDEX IF NOT EXISTS qyran_by_end ON pgstac.items (end_datetime)"
 
 
 def version(connection: Connection[Any]) -> int | None:
@@ -158,7 +160,10 @@ def prepare(connection: Connection[Any], url: str) -> None:
                 elif there < VERSION:
                     if there == 1:
                         _say_anew(connection)
-                    _doubt_anew(connection)
+                    if there < 3:
+                        _doubt_anew(connection)
+                    connection.execute(_ENDS)
+                    connection.execute("UPDATE qyran.schema_version SET version = %s", (VERSION,))
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
     found = version(connection)
@@ -188,7 +193,7 @@ def _migrate_pgstac(connection: Connection[Any], url: str) -> None:
 
 
 def _install(connection: Connection[Any]) -> None:
-    for statements in (_FLAT_BOX, _TABLES, _FUNCTIONS, _INDEXES):
+    for statements in (_FLAT_BOX, _TABLES, _FUNCTIONS, _INDEXES, _ENDS):
         connection.execute(statements.encode())
     with connection.cursor() as cursor, cursor.copy("COPY qyran.folds (sign, folded) FROM STDIN") as copy:
         for row in _folds():
@@ -225,7 +230,6 @@ def _doubt_anew(connection: Connection[Any]) -> None:
                     " WHERE collection = %s AND id = %s",
                     (json.dumps(found), collection, item_id),
                 )
-    connection.execute("UPDATE qyran.schema_version SET version = %s", (VERSION,))
 
 
 def _folds() -> Iterator[tuple[str, str]]:

@@ -39,3 +39,13 @@ class TestPgstacStore(CatalogueStoreContract):
     @pytest.fixture
     def store(self, empty):
         return empty
+
+
+def test_a_catalogue_of_an_earlier_qyran_gets_what_it_lacks(server):
+    url = server.fresh("earlier")
+    PgstacStore(url).close()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP INDEX pgstac.qyran_by_end; UPDATE qyran.schema_version SET version = 3")
+        PgstacStore(url).close()
+        assert connection.execute("SELECT to_regclass('pgstac.qyran_by_end') IS NOT NULL").fetchone() == (True,)
+        assert connection.execute("SELECT version FROM qyran.schema_version").fetchone() == (4,)

@@ -4,6 +4,7 @@ import json
 import random
 import threading
 from contextlib import closing
+from itertools import product
 
 import psycopg
 import pytest
@@ -11,12 +12,14 @@ import shapely
 from typer.testing import CliRunner
 
 from catalogs import open_at, open_store, server_url
-from catalogs.entitlement import Entitlement
+from catalogs.entitlement import Entitlement, Hidden
+from catalogs.store import pgstac_edges
 from catalogs.store.embedded import EmbeddedStore
 from catalogs.store.pgstac import PgstacStore
 from catalogs.store.protocol import AGGREGATIONS, SearchRequest, SortKey
 from pipelines.cli import app
 from processing.model.errors import BadInput, QyranError, Retryable
+from tests.catalogs.test_edges import HIDDEN, scattered
 from tests.contracts.catalogue_store import EPOCH, collection, ids, item
 from tests.services import postgres
 
@@ -208,6 +211,30 @@ def test_figures_and_entitlements_are_the_same_too(both):
         one, other = (store.aggregate(request, AGGREGATIONS, entitlement) for store in both)
         assert one == other, (number, request, entitlement)
         assert both[0].collections(entitlement) == both[1].collections(entitlement)
+
+
+def test_extents_of_many_items_are_found_alike(server, tmp_path, monkeypatch):
+    """From the edges in both: no store looks at all of its items."""
+    monkeypatch.setattr(pgstac_edges, "_measured", None)
+    items = list(scattered(700, 11))
+    coarse, east = {"op": ">=", "args": [{"property": "gsd"}, 5]}, {"op": "<", "args": [{"property": "gsd"}, 1]}
+    nothing = {"op": "=", "args": [{"property": "gsd"}, 77]}
+    with closing(EmbeddedStore(tmp_path)) as one, closing(PgstacStore(server.fresh("edges"))) as other:
+        for store in (one, other):
+            store.put_collection(collection("a"))
+            store.put_items(items)
+        seen = set()
+        for condition, hidden in product(
+            (None, coarse, east, nothing), (None, *HIDDEN, shapely.box(-180, -90, 180, 90))
+        ):
+            parts = () if hidden is None else (Hidden(hidden),)
+            if condition is None and not parts:
+                continue
+            entitlement = Entitlement(condition=condition, hidden=parts)
+            found = other.get_collection("a", entitlement)
+            assert one.get_collection("a", entitlement) == found, (condition, hidden)
+            seen.add(json.dumps(found["extent"]))
+        assert len(seen) > 6
 
 
 def test_pgstacs_own_search_takes_boxes_with_heights_and_reads_our_items(both, server):
