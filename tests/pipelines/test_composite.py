@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from datetime import timedelta
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from typer.testing import CliRunner
 
 from catalogs import open_store
 from catalogs.collection import to_collection
+from catalogs.policy.decide import decide
+from catalogs.policy.load import load_policy
+from catalogs.policy.terms import Action, CustomerClass, Party, product_facts
 from catalogs.validate import validate_collection, validate_item
 from configs.registry import load_registry
 from configs.settings import Home
@@ -32,6 +36,7 @@ from processing.model.qa import Qa
 from processing.model.quality import Outcome
 from tests.archive import several, synthetic
 from tests.archive.several import Observation, observations, truth
+from tests.policy import two_customers
 
 pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.timeout(600)]
 
@@ -266,6 +271,38 @@ def synthetic_published(home: Home, draft: Any, values: np.ndarray, box: Any, ba
     from processing.archive.write import publish_product
 
     return publish_product(home.path, draft, [synthetic.image(values, box, bands)])
+
+
+KINDS = [("open",) * 4, ("denied",) * 4, ("open", "open", "held", "open"), ("open", "open", None, "coarse")]
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids=["all open", "all denied", "one held", "one coarse, one unmarked"])
+def test_a_composite_is_kept_from_whom_any_of_its_items_is_kept(home, seen, kinds):
+    """By marks that somebody put on catalogued items, under a policy that goes by them."""
+    with closing(open_store(home.catalogue)) as store:
+        items = [store.get_item("kazeosat-1-l1c", one.item) for one in seen]
+        for item, kind in zip(items, kinds, strict=True):
+            assert item is not None
+            item["properties"] |= {} if kind is None else {"test:kind": kind}
+            store.put_item(item)
+    outcome = compose(request(home, method="median"), report=None)
+    folder = home.configs / "policies"
+    (folder / "areas").mkdir(parents=True)
+    (folder / f"{two_customers.NAME}.yaml").write_text(two_customers.POLICY)
+    (folder / "areas" / f"{two_customers.NAME}.geojson").write_text(shapely.to_geojson(shapely.box(10, 10, 11, 11)))
+    policy = load_policy(folder / f"{two_customers.NAME}.yaml")
+    composite = item_of(home, f"{outcome.items[0].collection}/{outcome.items[0].id}")
+    assert composite["properties"].get("test:kind") == (kinds[0] if len(set(kinds)) == 1 else None)
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    for customer_class in CustomerClass:
+        party = Party(id="p", name="p", customer_class=customer_class)
+        for action in Action:
+            own, *theirs = (
+                decide(product_facts(item), action, party, now, policy).effect.rank for item in (composite, *items)
+            )
+            assert own >= max(theirs), (customer_class, action)
+            if kinds[0] == "open" and len(set(kinds)) == 1:
+                assert own == max(theirs), "and no stricter than it must be"
 
 
 def test_an_area_may_be_a_geojson_file_and_is_always_the_same_one(made, tmp_path):

@@ -113,7 +113,7 @@ def marked(document: dict[str, Any], effect: str) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.generate,))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.generate,))
 @given(
     document=st.builds(marked, policies(), st.sampled_from(["deny", "hold", "degrade"])),
     parts=st.lists(inputs(), min_size=1, max_size=3), party=parties, action=st.sampled_from(list(Action)),
@@ -141,7 +141,7 @@ def test_a_composite_is_never_given_more_freely_than_any_of_its_items(document, 
                 assert after.until >= before.until
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.generate,))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.generate,))
 @given(
     document=st.builds(marked, policies(), st.just("deny")),
     parts=st.lists(st.lists(inputs(), min_size=1, max_size=3), min_size=3, max_size=6), party=parties,
