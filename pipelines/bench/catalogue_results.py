@@ -1,9 +1,7 @@
 """What ``qyran bench catalogue`` found, and what it says of it."""
 
-import json
 import statistics
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 EMBEDDED, PGSTAC = "embedded", "pgstac"
@@ -178,11 +176,3 @@ def _held(result: CatalogueBench) -> list[str]:
         )
         words.append(f"{name.replace('_', ' ')} {one['found']:,.3g} at {one['items']:,} items ({asked} asked)")
     return [f"The embedded store: {'; '.join(words)}."]
-
-
-def write_report(result: CatalogueBench, folder: Path) -> None:
-    """Write ``catalogue.md`` and ``catalogue.json`` (every question's time) into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "catalogue.md").write_text(describe(result), encoding="utf-8")
-    text = json.dumps(result.document(), ensure_ascii=False, allow_nan=False)
-    (folder / "catalogue.json").write_text(text + "\n", encoding="utf-8")

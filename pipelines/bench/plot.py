@@ -9,8 +9,8 @@ _WIDTH, _HEIGHT = 860, 520
 _LEFT, _RIGHT, _TOP, _BOTTOM = 78, 24, 56, 62
 _LINE = 15.0
 """Least distance of labels, px."""
-_OURS, _THEIRS = "#c2410c", "#1e3a5f"
-_STYLE = (
+OURS, THEIRS = "#c2410c", "#1e3a5f"
+STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1f2937}.title{font-size:16px;font-weight:600}"
     ".small{font-size:11px;fill:#6b7280}.grid{stroke:#e5e7eb}.axis{stroke:#6b7280}"
     ".range{stroke-width:2;opacity:.55}.lead{stroke:#9ca3af;stroke-width:.8}"
@@ -30,7 +30,7 @@ class Dot:
 
 
 @dataclass(frozen=True, slots=True)
-class _Axis:
+class Axis:
     """A logarithmic axis from whole decade to whole decade, between two places in the picture."""
 
     low: int
@@ -39,16 +39,19 @@ class _Axis:
     end: float
 
     @classmethod
-    def around(cls, values: Sequence[float], start: float, end: float) -> "_Axis":
+    def around(cls, values: Sequence[float], start: float, end: float) -> "Axis":
+        """Decades that hold all of some positive values."""
         low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
         return cls(low, max(high, low + 1), start, end)
 
     def at(self, value: float) -> float:
+        """Where a value stands."""
         share = (math.log10(value) - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
     @property
     def decades(self) -> list[float]:
+        """The values at whole decades."""
         return [10.0**power for power in range(self.low, self.high + 1)]
 
 
@@ -64,11 +67,11 @@ def speed_and_error(dots: Sequence[Dot], *, title: str, bound_px: float) -> str:
     bound_px
         Error that Qyran states it stays within, drawn as a line.
     """
-    across = _Axis.around([bound_px, *(dot.error_px for dot in dots)], _LEFT, _WIDTH - _RIGHT)
-    up = _Axis.around([end for dot in dots for end in (dot.slowest, dot.fastest)], _HEIGHT - _BOTTOM, _TOP)
+    across = Axis.around([bound_px, *(dot.error_px for dot in dots)], _LEFT, _WIDTH - _RIGHT)
+    up = Axis.around([end for dot in dots for end in (dot.slowest, dot.fastest)], _HEIGHT - _BOTTOM, _TOP)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>",
+        f"<title>{escape(title)}</title><style>{STYLE}</style>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#ffffff"/>',
         f'<text class="title" x="{_LEFT}" y="26">{escape(title)}</text>',
         f'<text class="small" x="{_LEFT}" y="44">up and to the left is better</text>',
@@ -80,7 +83,7 @@ def speed_and_error(dots: Sequence[Dot], *, title: str, bound_px: float) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _grid(across: _Axis, up: _Axis) -> list[str]:
+def _grid(across: Axis, up: Axis) -> list[str]:
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
     parts = []
     for value in across.decades:
@@ -108,12 +111,12 @@ def _grid(across: _Axis, up: _Axis) -> list[str]:
 def _bound(x: float, bound_px: float) -> list[str]:
     bottom = _HEIGHT - _BOTTOM
     return [
-        f'<line x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{bottom}" stroke="{_OURS}" stroke-dasharray="5 4"/>',
+        f'<line x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{bottom}" stroke="{OURS}" stroke-dasharray="5 4"/>',
         f'<text class="small" x="{x + 5:.1f}" y="{bottom - 8}">bound {bound_px:g} px</text>',
     ]
 
 
-def _dots(dots: Sequence[Dot], across: _Axis, up: _Axis) -> list[str]:
+def _dots(dots: Sequence[Dot], across: Axis, up: Axis) -> list[str]:
     """Dots with the range of their runs, and labels that keep clear of each other."""
     parts = []
     placed: list[tuple[float, float, float]] = []
@@ -128,7 +131,7 @@ def _dots(dots: Sequence[Dot], across: _Axis, up: _Axis) -> list[str]:
         ):
             height += 1.0
         placed.append((start, start + width, height))
-        colour = _OURS if dot.ours else _THEIRS
+        colour = OURS if dot.ours else THEIRS
         anchor, shift = ("end", -11) if leftward else ("start", 11)
         parts += [
             (

@@ -140,7 +140,7 @@ def catalogue(
     ] = 100_000,
     questions: Annotated[int, typer.Option(help="Of each kind.", min=1, max=10_000)] = 100,
     report: Annotated[
-        Path | None, typer.Option(help="Folder for catalogue.md and catalogue.json.", metavar="DIR")
+        Path | None, typer.Option(help="Folder for catalogue.md, catalogue.svg and catalogue.json.", metavar="DIR")
     ] = None,
     readme: Annotated[
         Path | None,
@@ -161,8 +161,8 @@ def catalogue(
     with plain_errors(as_json=as_json, debug=debug):
         from configs.settings import Home
         from pipelines.bench.catalogue import CatalogueBenchOptions, run_catalogue_bench
-        from pipelines.bench.catalogue_results import describe, write_report
-        from pipelines.bench.report import renew_between
+        from pipelines.bench.catalogue_report import renew_section, write_report
+        from pipelines.bench.catalogue_results import describe
 
         sizes = tuple(sorted(set(items or (10_000, 100_000))))
         options = CatalogueBenchOptions(sizes=sizes, pgstac_most=pgstac_most, questions=questions)
@@ -171,7 +171,7 @@ def catalogue(
         if report is not None:
             write_report(result, report)
         if readme is not None:
-            renew_between(readme, "catalogue", f"\n{describe(result)}")
+            renew_section(result, readme, report)
         if result.without_pgstac:
             err.print(f"[yellow]without pgstac[/]: {result.without_pgstac}")
         _told(result, describe, as_json=as_json)

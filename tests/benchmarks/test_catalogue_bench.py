@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from catalogs import open_store
 from catalogs.api.requests import SearchBody, search_request
 from catalogs.validate import validate_collection, validate_item
 from pipelines.bench import catalogue_items
+from pipelines.bench.catalogue_report import renew_section, write_report
 from pipelines.bench.catalogue_results import (
     EMBEDDED,
     PGSTAC,
@@ -22,9 +24,10 @@ from pipelines.bench.catalogue_results import (
     goals,
     percentile,
     shares,
-    write_report,
 )
 from pipelines.cli import app
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_items_are_valid_and_the_same_every_time():
@@ -99,6 +102,17 @@ def test_ratios_and_goals(tmp_path):
     written = json.loads((tmp_path / "catalogue.json").read_text())
     assert written["goals"].keys() == held.keys()
     assert written["stages"][0]["share_of_pgstac"][kind]["p95"] == pytest.approx(0.2)
+    picture = ElementTree.parse(tmp_path / "catalogue.svg").getroot()
+    dots = [one for one in picture.iter(f"{SVG}circle") if one.get("r") == "4.5" and one.get("cy") != "43"]
+    # Higher is slower: p50 of 10 and 50 ms with the fewer items, of 20 ms with the more.
+    assert len(dots) == 3 * len(catalogue_items.KINDS)
+    first, second, third = (float(one.get("cy")) for one in dots[:3])
+    assert second < third < first
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- qyran bench catalogue -->\n<!-- /qyran bench catalogue -->\n")
+    renew_section(result, readme, tmp_path)
+    assert "![Time of questions](catalogue.svg)" in readme.read_text()
+    assert "| 10,000 | embedded (SQLite) |" in readme.read_text()
 
 
 @pytest.mark.services
