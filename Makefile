@@ -4,6 +4,7 @@
 PYTHON ?= python3
 UV     := .tools/bin/uv
 BIN    := .venv/bin
+MADE   := .venv/.made
 READY  := .venv/.ready
 # Many tests wait for servers that they start. A file stays with one of the two: what it sets up serves all of it.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
@@ -31,7 +32,7 @@ serve: $(READY)  ## the same, and then the map in the browser: http://127.0.0.1:
 test: $(READY) $(JUDGE)  ## every test that can run here
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(READY)  ## style, types, import rules, and what may not be in the repository
+lint: $(MADE)  ## style, types, import rules, and what may not be in the repository
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -45,12 +46,15 @@ $(UV): .ci/bootstrap.txt
 	@touch $@
 
 # The Python of .python-version: pyenv's, the system's, or one that uv fetches; failing that, any newer one here.
-$(READY): requirements.lock pyproject.toml .python-version | $(UV)
+$(MADE): requirements.lock pyproject.toml .python-version | $(UV)
 	@test -x $(BIN)/python || $(UV) venv --quiet --no-project .venv --python "$(or $(PYENV),$(WANTED))" \
 		|| $(UV) venv --quiet --no-project .venv --python '>=$(WANTED)' --no-python-downloads
 	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
-	@echo 'compiling the kernels, once'
+	@touch $@
+
+$(READY): $(MADE)
+	@echo 'compiling the kernels and making an empty database, once'
 	@$(BIN)/python -m pipelines.warm
 	@touch $@
 
@@ -60,10 +64,10 @@ $(JUDGE): .ci/stac-validator.txt | $(READY)
 	$(UV) pip sync --quiet --python .tools/stac-validator/bin/python --require-hashes .ci/stac-validator.txt
 	@touch $@
 
-lock: $(READY)  ## requirements.lock again, after a change of dependencies in pyproject.toml
+lock: $(MADE)  ## requirements.lock again, after a change of dependencies in pyproject.toml
 	.ci/lock requirements.lock
 
-format: $(READY)  ## what ruff can put right
+format: $(MADE)  ## what ruff can put right
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 

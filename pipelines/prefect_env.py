@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.new_database import place_database
 from processing.model.errors import Defect
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def prepare_prefect(prefect_home: Path) -> None:
     if "PREFECT_API_URL" not in os.environ and running is not None:
         settings |= running
     elif "PREFECT_API_URL" not in os.environ:
+        place_database(prefect_home)
         password = f"qyran:{secrets.token_urlsafe(24)}"
         settings |= {
             "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",

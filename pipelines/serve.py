@@ -19,6 +19,7 @@ from typing import NoReturn
 from configs.catalogue import load_catalogue_config
 from configs.settings import Home
 from pipelines.bell import Bell
+from pipelines.new_database import place_database
 from pipelines.orphans import Orphans
 from pipelines.prefect_env import LOOPBACK, SERVER_FILE, WORK_POOL, announce_server, prefect_environment
 from pipelines.process_tree import ProcessTree, Program
@@ -84,6 +85,7 @@ def serve(home: Home, *, port: int, prefect_port: int, say: Say, ready: Callable
     home.path.mkdir(parents=True, exist_ok=True)
     home.prefect.mkdir(exist_ok=True, mode=0o700)
     home.prefect.chmod(0o700)
+    place_database(home.prefect)
     for folder in (home.landing, home.dem):
         folder.mkdir(parents=True, exist_ok=True)
     from pipelines.recovery import recover_at_start

@@ -1,7 +1,7 @@
 """Compile the kernels once, when the environment is made, so that the first scene does not wait for it.
 
-Run as ``python -m pipelines.warm``. A scene of 64 pixels goes through simulator and chain; numba keeps what it compiled
-(see :mod:`processing.kernel_cache`).
+Run as ``python -m pipelines.warm``, which makes an empty database for Prefect too. A scene of 64 pixels goes through
+simulator and chain; numba keeps what it compiled (see :mod:`processing.kernel_cache`).
 """
 
 import tempfile
@@ -11,6 +11,7 @@ import numpy as np
 
 from configs.registry import load_registry
 from pipelines.drafts import scenes_bounds
+from pipelines.new_database import make_empty_database
 from processing.archive.export import export_ortho
 from processing.chain import build_l1c
 from processing.geometry.pixel_kernel import interleave
@@ -46,3 +47,4 @@ def warm_kernels() -> None:
 
 if __name__ == "__main__":
     warm_kernels()
+    make_empty_database()
