@@ -19,10 +19,14 @@ from pipelines.cluster import compute_in
 from pipelines.desk import decide
 from pipelines.observe import state_name, tell_of_package
 from pipelines.outcomes import ItemLink, PackageOutcome
-from pipelines.process import derive_all
+from pipelines.passes_late import tell_passes
+from pipelines.process import derive_all, note_upgrade
+from pipelines.reasons import UPGRADED
 from pipelines.requests import DecisionRequest, SceneRequest
 from pipelines.tasks import RETRIES, Record, installation, publish_item
+from processing.archive.write import published
 from processing.model.quality import Outcome
+from processing.model.timeliness import timeliness_of
 
 
 @flow(name="decide-held", flow_run_name="{request.verdict} {request.item}", description=__doc__, persist_result=False)
@@ -37,20 +41,26 @@ def decide_held(request: DecisionRequest) -> State[Record]:
         )
         return Completed(name="Rejected at the desk", message=request.reason, data=outcome.model_dump(mode="json"))
     link, asked = ItemLink.model_validate(done["link"]), SceneRequest.model_validate(done["request"])
+    product = published(home.path, link.collection, link.id)
+    assert product is not None
+    asked, news = note_upgrade(asked, product)
     with compute_in(home):
         derived = derive_all(asked, link)
     failed = next((part for part in derived if part.outcome is Outcome.FAILED), None)
     outcome = PackageOutcome(
         package=done["package"],
         outcome=Outcome.PUBLISHED if failed is None else Outcome.FAILED,
-        reasons=tuple(dict.fromkeys(why for part in derived for why in part.reasons)),
+        reasons=tuple(dict.fromkeys([UPGRADED] * news + [why for part in derived for why in part.reasons])),
         items=(link, *(item for part in derived for item in part.items)),
         mission=done["mission"],
         acquired=done["acquired"],
+        timeliness=timeliness_of(product.facts),
         message=failed.message if failed else None,
         seconds=round(time.monotonic() - started, 3),
     )
     tell_of_package(home, outcome)
+    if news:
+        tell_passes(home, outcome)
     return Completed(name=state_name(outcome), message=outcome.message or "", data=outcome.model_dump(mode="json"))
 
 

@@ -29,7 +29,7 @@ from processing.archive.bucket_files import StoredObject, fetch_object, is_safe,
 from processing.archive.disk_faults import disk_faults
 from processing.archive.objects import Place
 from processing.archive.space import require_space
-from processing.model.errors import BadInput
+from processing.model.errors import BadInput, Retryable
 from processing.model.quality import Outcome
 from processing.readers.checksums import is_checksum_list, listed_digests
 
@@ -133,7 +133,13 @@ def take_from_bucket(home: Home, rules: LandingConfig, *, now: float) -> Iterato
             same = before is not None and before.print == group.print and before.since <= now
             seen[name] = before if before is not None and same else _Seen(print=group.print, since=now)
             whole, why = _whole(place, group, seen[name], rules, now)
-            claim = _fetched(home, place, rules.bucket, group) if whole else None
+            try:
+                claim = _fetched(home, place, rules.bucket, group) if whole else None
+            except Retryable as error:
+                if not error.kind.startswith("disk."):
+                    raise
+                yield Pending(name=name, why=str(error))  # one that does not fit keeps no other waiting
+                continue
             if claim is not None and (seen[name].since + rules.stable_seconds <= now or not _disagrees(home, claim)):
                 durable.move(home.staging / f"{_FETCHING}{claim.id}", home.claimed / claim.id)
                 del seen[name]
@@ -274,7 +280,10 @@ def _fault(root: Path, group: _Group, paths: Mapping[str, str]) -> Stop | None:
 def _disagrees(home: Home, claim: Claim) -> bool:
     """Whether a package that was fetched early does not agree with its own lists: some of it may come anew."""
     root = home.staging / f"{_FETCHING}{claim.id}" / PACKAGE
-    return claim.fault is not None or not agreeing(root / (claim.folder or claim.members[0]))
+    try:
+        return claim.fault is not None or not agreeing(root / (claim.folder or claim.members[0]))
+    except BadInput:
+        return False  # a list that nobody can read is for the run to refuse
 
 
 def _remembered(home: Home) -> dict[str, _Seen]:

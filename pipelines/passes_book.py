@@ -5,7 +5,7 @@ What a pass has brought is told by the mission and the time of acquisition: from
 them, and from the catalogue.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -156,7 +156,10 @@ def deliveries_of(home: Home, registry: Registry, record: PassRecord) -> tuple[D
     """What a pass has brought so far, by time of acquisition. What came after it was closed is late."""
     since, until = record.imaged_from, record.los + LEEWAY
     found: dict[str, Delivered] = {}
+    upgrades: dict[str, dict[str, object]] = {}
     for event in read_events(home, since=since):
+        if event.get("kind") == UPGRADED:
+            upgrades[str(event.get("item"))] = event
         told = _delivered(event, record.mission)
         if told is None or not since < told.acquired <= until:
             continue
@@ -164,18 +167,24 @@ def deliveries_of(home: Home, registry: Registry, record: PassRecord) -> tuple[D
         again = next((name for name, each in found.items() if set(each.items) & set(told.items)), None)
         if again is None:
             found[told.name] = told
-        elif told.upgraded is not None:
-            better = {"timeliness": told.timeliness, "upgraded": told.upgraded, "reasons": told.reasons}
-            found[again] = found[again].model_copy(update=better)
     named = {item for each in found.values() for item in each.items}
     for told in _catalogued(home, registry, record, until):
         if not named & set(told.items):
             found[told.name] = told
     marked = [
-        each.model_copy(update={"late": record.closed is not None and each.time > record.closed})
+        _upgraded(each, upgrades).model_copy(update={"late": record.closed is not None and each.time > record.closed})
         for each in found.values()
     ]
     return tuple(sorted(marked, key=lambda each: (each.acquired, each.name)))
+
+
+def _upgraded(each: Delivered, upgrades: Mapping[str, dict[str, object]]) -> Delivered:
+    """A delivery whose item another one has replaced, as it is now."""
+    event = next((upgrades[item] for item in each.items if item in upgrades), None)
+    if event is None:
+        return each
+    told = {"timeliness": event.get("timeliness"), "upgraded": event.get("time")}
+    return Delivered.model_validate(each.model_dump() | told)
 
 
 def _delivered(event: dict[str, object], mission: str) -> Delivered | None:
@@ -183,7 +192,6 @@ def _delivered(event: dict[str, object], mission: str) -> Delivered | None:
     about, _, outcome = str(event.get("kind", "")).partition(".")
     if about != "scene" or outcome not in OUTCOMES or event.get("mission") != mission:
         return None
-    reasons = event.get("reasons")
     try:
         return Delivered.model_validate(
             {
@@ -191,8 +199,7 @@ def _delivered(event: dict[str, object], mission: str) -> Delivered | None:
                 "outcome": outcome,
                 "acquired": event.get("acquired"),
                 "time": event.get("time"),
-                "reasons": reasons or (),
-                "upgraded": event.get("time") if isinstance(reasons, list) and UPGRADED in reasons else None,
+                "reasons": event.get("reasons") or (),
                 "items": event.get("items") or (),
                 "timeliness": event.get("timeliness"),
             }

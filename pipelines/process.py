@@ -38,6 +38,7 @@ from processing.archive.layout import ITEM
 from processing.archive.registration import MISREGISTERED
 from processing.archive.write import publish_product, published
 from processing.model.errors import BadInput, Conflict
+from processing.model.product import Product
 from processing.model.quality import Outcome
 from processing.model.timeliness import timeliness_of
 
@@ -90,18 +91,10 @@ def _made(request: SceneRequest, ingested: Record, stages: dict[str, float]) -> 
     finally:
         leave_workspace(Ingested.model_validate(ingested))
     link = ItemLink.model_validate(_timed(stages, "publish", publish, request, made["collection"], made["id"]))
-    home, registry = installation(request)
-    product = published(home.path, link.collection, link.id)
+    product = published(installation(request)[0].path, link.collection, link.id)
     assert product is not None
-    earlier = upgraded(home, product)
-    if earlier is not None:
-        # What was made of the lesser delivery is made anew, also where nobody asks for it now.
-        had = [recipe for recipe in children(product, home, registry) if recipe not in request.derive]
-        request = request.model_copy(update={"derive": [*request.derive, *had]})
+    request, news = note_upgrade(request, product)
     derived = _timed(stages, "derive", derive_all, request, link)
-    news = earlier is not None and not (made["archived"] and is_told(home, product))
-    if earlier is not None and news:
-        tell_upgraded(home, product, earlier)
     reasons = [UPGRADED] * news + [ALREADY_PUBLISHED] * made["archived"] + [INPUTS_NOT_KEPT] * (not made["kept"])
     reasons += [MISREGISTERED] * any(text.startswith(MISREGISTERED) for text in product.quality.get("warnings", ()))
     troubled = next((part for part in derived if part.message), None)
@@ -117,6 +110,25 @@ def _made(request: SceneRequest, ingested: Record, stages: dict[str, float]) -> 
         timeliness=timeliness_of(product.facts),
         stages=stages,
     )
+
+
+def note_upgrade(request: SceneRequest, product: Product) -> tuple[SceneRequest, bool]:
+    """Tell, once, of a published product that took the place of a lesser delivery's.
+
+    Returns
+    -------
+    request, news
+        The request, with what was derived from the lesser one, which is to be made anew; and whether it was told now.
+    """
+    home, registry = installation(request)
+    earlier = upgraded(home, product)
+    if earlier is None:
+        return request, False
+    news = not is_told(home, product)
+    if news:
+        tell_upgraded(home, product, earlier)
+    had = [recipe for recipe in children(product, home, registry) if recipe not in request.derive]
+    return request.model_copy(update={"derive": [*request.derive, *had]}), news
 
 
 def _timed(stages: dict[str, float], name: str, step: Callable[..., Any], *arguments: Any) -> Any:

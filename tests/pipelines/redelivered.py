@@ -17,7 +17,7 @@ def write_deliveries(folder: Path) -> dict[str, Path]:
     """Packages of one KazEOSat-1 scene, by what they are, and ``dem``, the folder of elevations beneath it."""
     whole = write_delivery(folder)
     found = {"dem": whole.dem, "unstated": whole.package}
-    for name, sources in (("nrt", PREDICTED), ("final", CORRECTED)):
+    for name, sources in (("nrt", PREDICTED), ("between", ("", "ACCURATE")), ("final", CORRECTED)):
         found[name] = _stated(whole.package, folder / name, sources)
     found["ms"] = _stated(whole.package, folder / "ms", CORRECTED)
     shutil.rmtree(found["ms"] / "VOL_DZHR1_001" / "IMG_DZHR1_P_001")

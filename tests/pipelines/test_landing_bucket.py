@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from configs.schema.landing import LandingBucket, LandingConfig
 from configs.settings import Home
+from pipelines.bell_ears import BucketEar
 from pipelines.journal import read_events
 from pipelines.landing_bucket import bucket_groups
 from pipelines.landing_claims import Claim, claims, record_outcome
@@ -90,8 +92,6 @@ def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Time between looks, as a test says."""
-    import time
-
     now = [time.time()]
     monkeypatch.setattr("pipelines.watch.time.time", lambda: now[0])
 
@@ -331,3 +331,32 @@ def test_a_real_delivery_from_the_bucket_to_the_catalogue(home: Home, bucket: Bu
     assert bucket.listed("in/") == []
     assert sorted(key.rpartition("/")[2] for key in bucket.listed()) == ["broken.zip", "reason.json"]
     assert len(list(home.inputs.glob("*/DS_DZHR1*"))) == 1
+
+
+def test_the_bell_lists_the_bucket_and_hears_what_is_new_and_what_is_quiet(home: Home, bucket: Bucket) -> None:
+    home.configs.mkdir(parents=True)
+    place = f"{{url: 's3://{bucket.name}/in', endpoint: '{bucket.server.endpoint}', every_seconds: 1}}"
+    (home.configs / "landing.yaml").write_text(f"stable_seconds: 2\nbucket: {place}\n")
+    ear = BucketEar(home)
+
+    def heard_within(seconds: float, before: frozenset[str]) -> frozenset[str]:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if not (sounds := ear.sounds()) <= before:
+                return sounds
+            time.sleep(0.1)
+        return frozenset()
+
+    assert heard_within(2, frozenset()) == frozenset(), "nothing lies there"
+    bucket.send(SCENE)
+    came = heard_within(20, frozenset())
+    assert len(came) == 1
+    assert heard_within(20, came), "nothing changes in it any more"
+    for key in bucket.listed():
+        obstore.delete(bucket.store, key)
+    until = time.monotonic() + 20
+    while ear.sounds() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert ear.sounds() == frozenset(), "what has gone is no reason to ring"
+    (home.configs / "landing.yaml").write_text("stable_seconds: 2\n")
+    assert ear.sounds() == frozenset()

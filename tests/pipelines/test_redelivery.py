@@ -30,7 +30,7 @@ from pipelines.outcomes import PackageOutcome
 from pipelines.passes_book import PassRecord, PassState, pass_record, write_pass
 from pipelines.passes_look import look, pass_table
 from pipelines.reproduce import reproduce
-from pipelines.requests import ReprocessRequest, SceneRequest
+from pipelines.requests import DecisionRequest, ReprocessRequest, SceneRequest
 from pipelines.run import reprocess_items
 from pipelines.subscriptions_serve import serve
 from processing.archive.open import open_product
@@ -207,6 +207,26 @@ def test_a_pass_its_gap_and_its_customers_learn_of_it(home: Home, packages: dict
     process(packages, "nrt", home)
     assert pass_record(home, brought.key) == record
     assert serve(home.path)["announced"] == 0
+
+
+def test_a_final_product_that_waits_at_the_desk_changes_nothing_until_it_is_accepted(
+    home: Home, packages: dict[str, Path]
+) -> None:
+    from pipelines.decide import decide_held
+
+    was = only_item(home)
+    (home.configs).mkdir()
+    (home.configs / "desk.yaml").write_text("review: {valid_percent: 100}\n")
+    assert process(packages, "final", home).reasons == ("review.nodata",)
+    assert only_item(home) == was
+    # A lesser delivery takes no place at the desk either.
+    assert process(packages, "between", home).reasons == ("scene.better_published",)
+    asked = {"item": was["id"], "verdict": "accept", "by": "aigul", "reason": "whole enough", "home": str(home.path)}
+    outcome = PackageOutcome.model_validate(decide_held(DecisionRequest.model_validate(asked)))
+    assert (outcome.outcome, outcome.reasons, outcome.timeliness) == (Outcome.PUBLISHED, ("scene.upgraded",), "NTC")
+    assert only_item(home)["properties"]["product:timeliness_category"] == "NTC"
+    assert only_item(home, "kazeosat-1-ndvi")["properties"]["product:timeliness_category"] == "NTC"
+    assert kinds(home, "scene.upgraded") == ["scene.upgraded"]
 
 
 def _deliver(home: Home, order_id: str) -> None:
