@@ -4,7 +4,9 @@ import { h } from "../dom.js";
 import { minute, number, t } from "../i18n.js";
 
 const angle = (value) => (value === undefined ? null : `${number(value, { maximumFractionDigits: 1 })}°`);
-const metres = (value) => (value === undefined || value === null ? null : `${number(value, { maximumFractionDigits: 2 })} ${t("unit.m")}`);
+const metres = (value) => (typeof value === "number" ? `${number(value, { maximumFractionDigits: 2 })} ${t("unit.m")}` : null);
+const span = (p) => (p.start_datetime && p.start_datetime !== p.end_datetime
+  ? `${minute(p.start_datetime)} – ${minute(p.end_datetime)}` : minute(p.datetime));
 
 /** Pairs of a name and a value; those without a value are left out. */
 export function pairs(entries) {
@@ -15,7 +17,7 @@ export function pairs(entries) {
 export function facts(item) {
   const p = item.properties;
   return pairs([
-    ["fact.acquired", minute(p.datetime)],
+    ["fact.acquired", span(p)],
     ["fact.satellite", p.platform],
     ["fact.instrument", p.instruments?.join(", ")],
     ["fact.level", p["processing:level"]],
