@@ -4,6 +4,7 @@ import copy
 import posixpath
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -84,8 +85,9 @@ def published_item(request: Request, item: Item, *, version: str | None = None) 
     ]
     named = item_id if version is None else f"{item_id}@{version}"
     links += _map_links(tiles_href(request, collection, named), item)
+    files = f"{origin(request)}{DOWNLOAD}/{quote(f'{collection}/{named}', safe='/@')}"
     assets = {
-        key: asset | {"href": _asset_href(request, f"{collection}/{named}", key, str(asset["href"]))}
+        key: asset | {"href": _asset_href(files, key, str(asset["href"]))}
         for key, asset in item.get("assets", {}).items()
     }
     return item | {"links": links, "assets": assets}
@@ -195,12 +197,14 @@ def _map_links(here: str, item: Item) -> list[Link]:
     ]
 
 
-def _asset_href(request: Request, item: str, key: str, href: str) -> str:
+def _asset_href(files: str, key: str, href: str) -> str:
     if "://" in href:
         return href
     name = posixpath.basename(href.rstrip("/"))
-    return f"{origin(request)}{DOWNLOAD}/{quote(item, safe='/@')}/{_part(key)}/{_part(name)}"
+    return f"{files}/{_part(key)}/{_part(name)}"
 
 
+@lru_cache(maxsize=4_096)
 def _part(text: str) -> str:
+    # Kept: items of a page share most of their names.
     return quote(str(text), safe="")
