@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import shapely
 
+from processing.archive import compose
 from processing.archive import composition as module
 from processing.archive.common_grid import common_grid
 from processing.archive.compose import composed_images, survey_inputs
@@ -129,6 +130,11 @@ def test_bytes_do_not_depend_on_pieces_order_threads_or_journeys(archived, tmp_p
         patch.setattr(module, "_PIECE_BYTES", 1)  # ten rows at a time
         patch.setattr(module, "CHUNK_PX", 37)
         assert made("two", shuffled) == first
+    with monkeypatch.context() as patch, dask.config.set(scheduler="threads", num_workers=2):
+        patch.setattr(module, "SHARD_PX", 40)  # blocks that are no shards: through the lazy arrays
+        patch.setattr(compose, "SHARD_PX", 40)
+        assert len(composed(home, products, method).blocks()) == 9
+        assert made("three", shuffled[::-1]) == first
 
 
 def test_lazy_arrays_are_the_same_pixels(archived, tmp_path):
