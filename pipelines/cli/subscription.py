@@ -17,7 +17,7 @@ subscription = typer.Typer(
     name="subscription",
     help="Subscriptions: new images of an area ordered and delivered by themselves. Example: `qyran subscription add "
     "--area field.geojson --collection kazeosat-1-l1c --customer \"Akimat of Almaty\" --mail gis@almaty.example`. "
-    "`qyran up` sees to them as soon as something is new. All options: `qyran subscription add --help`; `--json` everywhere.",
+    "`qyran up` sees to them when something is new. All options: `qyran subscription add --help`; `--json` everywhere.",
     no_args_is_help=True, add_completion=False, rich_markup_mode="markdown",
 )  # fmt: skip
 IdArgument = Annotated[str, typer.Argument(help="Id of the subscription.", metavar="SUBSCRIPTION")]
