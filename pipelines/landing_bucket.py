@@ -25,7 +25,7 @@ from pipelines.landing_origin import Origin, OriginObject
 from pipelines.outcomes import Stop
 from pipelines.packages import content_digest
 from processing.archive import durable
-from processing.archive.bucket_files import StoredObject, fetch_object, is_safe, list_objects
+from processing.archive.bucket_files import StoredObject, fetch_objects, is_safe, list_objects
 from processing.archive.disk_faults import disk_faults
 from processing.archive.objects import Place
 from processing.archive.space import require_space
@@ -204,7 +204,7 @@ def _missing(place: Place, group: _Group, lists: Sequence[StoredObject]) -> str 
             continue  # it lies beside one file, and speaks of that
         with TemporaryDirectory() as folder:
             copy = Path(folder) / "list"
-            if not fetch_object(place, each, copy):
+            if not fetch_objects(place, [(each, copy)]):
                 return each.key
             named = [PurePosixPath(each.key).parent / name for name in listed_digests(copy)]
         for name in named:
@@ -223,12 +223,12 @@ def _fetched(home: Home, place: Place, bucket: LandingBucket, group: _Group) -> 
     paths = {each.key: _path(each.key, group, folder) for each in group.objects}
     with disk_faults(root):
         (root / PACKAGE).mkdir(parents=True, mode=0o700)
-        for each in group.objects:
-            if path := paths[each.key]:
-                (root / path).parent.mkdir(parents=True, exist_ok=True)
-                if not fetch_object(place, each, root / path):
-                    shutil.rmtree(root, ignore_errors=True)
-                    return None
+        wanted = [(each, root / paths[each.key]) for each in group.objects if paths[each.key]]
+        for _, path in wanted:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if not fetch_objects(place, wanted):
+            shutil.rmtree(root, ignore_errors=True)
+            return None
         claim = Claim(
             id=identity,
             name=name,

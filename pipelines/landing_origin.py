@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from configs.settings import Home
 from pipelines.outcomes import Stop
-from processing.archive.bucket_files import StoredObject, put_object, remove_object, root_of, set_object_aside
+from processing.archive.bucket_files import StoredObject, put_object, remove_objects, root_of, set_objects_aside
 from processing.archive.objects import Place
 
 TAKEN, QUARANTINE = "taken", "quarantine"
@@ -83,14 +83,14 @@ def clear_origin(home: Home, origin: Origin, claim: Path, digest: str | None, re
         folder = aside(place, TAKEN, claim.name)
     else:
         folder = None
-    for each in origin.objects:
-        found = StoredObject(key=each.key, size=each.size, etag=each.etag)
-        if folder is None:
-            remove_object(place, found)
-        else:
-            copy = claim / each.path
-            kept = home.inputs / (digest or "none") / each.path.partition("/")[2]
-            set_object_aside(place, found, folder, copy if copy.is_file() else kept)
+    objects = [StoredObject(key=each.key, size=each.size, etag=each.etag) for each in origin.objects]
+    if folder is None:
+        remove_objects(place, objects)
+        return
+    copies = [claim / each.path for each in origin.objects]
+    kept = [home.inputs / (digest or "none") / each.path.partition("/")[2] for each in origin.objects]
+    copies = [here if here.is_file() else there for here, there in zip(copies, kept, strict=True)]
+    set_objects_aside(place, zip(objects, copies, strict=True), folder)
 
 
 def aside(place: Place, what: str, name: str) -> str:

@@ -2,12 +2,13 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import obstore
+from obstore.store import ObjectStore
 
 from processing.archive.objects import Place, explained, open_objects
 
@@ -44,8 +45,8 @@ def list_objects(place: Place, *, most: int | None = None) -> Iterator[StoredObj
                 yield StoredObject(key=found["path"], size=found["size"], etag=found["e_tag"])
 
 
-def fetch_object(place: Place, found: StoredObject, target: Path) -> bool:
-    """Write an object into a file; False if it is another by now, or gone.
+def fetch_objects(place: Place, wanted: Iterable[tuple[StoredObject, Path]]) -> bool:
+    """Write objects into files; False if one of them is another by now, or gone: then the rest is not fetched.
 
     Raises
     ------
@@ -54,8 +55,13 @@ def fetch_object(place: Place, found: StoredObject, target: Path) -> bool:
     OSError
         If the disk does not take it.
     """
+    store = open_objects(place)
+    return all(_fetch(store, place, found, target) for found, target in wanted)
+
+
+def _fetch(store: ObjectStore, place: Place, found: StoredObject, target: Path) -> bool:
     with contextlib.suppress(FileNotFoundError), explained(place, found.key):
-        answer = obstore.get(open_objects(place), found.key)
+        answer = obstore.get(store, found.key)
         if not _is(answer.meta["e_tag"], answer.meta["size"], found):
             return False
         size = 0
@@ -66,8 +72,8 @@ def fetch_object(place: Place, found: StoredObject, target: Path) -> bool:
     return False
 
 
-def remove_object(place: Place, found: StoredObject) -> bool:
-    """Remove an object unless another took its place; whether it is gone.
+def remove_objects(place: Place, gone: Iterable[StoredObject]) -> None:
+    """Remove objects, but for those whose place another took.
 
     Raises
     ------
@@ -75,29 +81,24 @@ def remove_object(place: Place, found: StoredObject) -> bool:
         As :func:`processing.archive.objects.explained`.
     """
     store = open_objects(place)
-    with explained(place, found.key):
-        try:
-            now = obstore.head(store, found.key)
-        except FileNotFoundError:
-            return True
-        if not _is(now["e_tag"], now["size"], found):
-            return False
-        with contextlib.suppress(FileNotFoundError):
-            obstore.delete(store, found.key)
-    return True
+    for found in gone:
+        with explained(place, found.key):
+            if _is_there(store, found.key, found):
+                with contextlib.suppress(FileNotFoundError):
+                    obstore.delete(store, found.key)
 
 
-def set_object_aside(place: Place, found: StoredObject, folder: str, copy: Path) -> bool:
-    """Move an object to another prefix of its bucket, unless another took its place; whether it is gone from here.
+def set_objects_aside(place: Place, moved: Iterable[tuple[StoredObject, Path]], folder: str) -> None:
+    """Move objects to another prefix of their bucket, but for those whose place another took.
 
     Called again after it was interrupted, it goes on.
 
     Parameters
     ----------
+    moved
+        Each with a file of the same content: that is sent where the server cannot copy the object itself.
     folder
         The prefix, from the bucket's root.
-    copy
-        A file of the same content: sent where the server cannot copy the object itself.
 
     Raises
     ------
@@ -105,21 +106,27 @@ def set_object_aside(place: Place, found: StoredObject, folder: str, copy: Path)
         As :func:`processing.archive.objects.explained`.
     """
     root, prefix = root_of(place)
-    store, source, target = open_objects(root), f"{prefix}{found.key}", f"{folder}/{found.key}"
-    with explained(root, target):
-        try:
-            now = obstore.head(store, source)
-        except FileNotFoundError:
-            return True
-        if not _is(now["e_tag"], now["size"], found):
-            return False
-        if found.size < _COPIED_BY_SERVER:
-            obstore.copy(store, source, target)
-        else:
-            obstore.put(store, target, copy)
-        if obstore.head(store, target)["size"] != found.size:
-            return False
-    return remove_object(place, found)
+    store = open_objects(root)
+    for found, copy in moved:
+        source, target = f"{prefix}{found.key}", f"{folder}/{found.key}"
+        with explained(root, target):
+            if not _is_there(store, source, found):
+                continue
+            if found.size < _COPIED_BY_SERVER:
+                obstore.copy(store, source, target)
+            else:
+                obstore.put(store, target, copy)
+            if obstore.head(store, target)["size"] == found.size and _is_there(store, source, found):
+                obstore.delete(store, source)
+
+
+def _is_there(store: ObjectStore, key: str, found: StoredObject) -> bool:
+    """Whether an object is there, and is still the one that was found."""
+    try:
+        now = obstore.head(store, key)
+    except FileNotFoundError:
+        return False
+    return _is(now["e_tag"], now["size"], found)
 
 
 def put_object(place: Place, folder: str, name: str, content: bytes) -> None:

@@ -254,7 +254,7 @@ def test_a_crash_at_any_moment_loses_nothing_and_doubles_nothing(
     left = steps
     for name in (
         "processing.archive.durable.write_file", "processing.archive.durable.move",
-        "pipelines.landing_bucket.fetch_object", "pipelines.landing_origin.remove_object",
+        "processing.archive.bucket_files._fetch", "processing.archive.bucket_files._is_there",
     ):  # fmt: skip
         place, _, function_name = name.rpartition(".")
         function = getattr(__import__(place, fromlist=["_"]), function_name)
