@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from pipelines.cli import app
 
-COMMANDS = ("demo", "info", "process", "search", "ortho", "simulate", "doctor")
+COMMANDS = ("demo", "info", "process", "search", "ortho", "simulate", "composite", "doctor")
 RUN = CliRunner()
 
 
