@@ -13,6 +13,8 @@ from pipelines.cli.output import FAILED, configure_logging, err, plain_errors, p
 def demo(
     home: HomeOption = None,
     serve: Annotated[bool, typer.Option("--serve", help="Then serve the installation, as `qyran up` does.")] = False,
+    port: Annotated[int, typer.Option(help="With --serve: of the catalogue.", min=1, max=65535)] = 8480,
+    prefect_port: Annotated[int, typer.Option(help="With --serve: of Prefect.", min=1, max=65535)] = 4200,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -42,4 +44,5 @@ def demo(
         stop_server()
         start = "from pipelines.cli import main; main()"
         options = [*(["--home", str(home)] if home else []), *(["--json"] if as_json else [])]
+        options += ["--port", str(port), "--prefect-port", str(prefect_port)]
         os.execv(sys.executable, [sys.executable, "-c", start, "up", *options])  # noqa: S606 - our own command

@@ -1,13 +1,22 @@
 """The demo at a quarter of its size: two satellites, one broken package, every promised accuracy."""
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from pipelines.demo import LIMIT_RMSE_PX, LIMIT_TOA_PERCENT, DemoResult, Pass, run_demo
 from pipelines.demo_report import show_report
 from processing.model.quality import Outcome
+from tests.services.house import free_ports
 
 pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.timeout(1200)]
 
@@ -61,6 +70,58 @@ def test_the_broken_package_is_kept_with_its_reason(result: DemoResult) -> None:
     reason = json.loads((Path(broken.quarantine) / "reason.json").read_text())
     assert reason["reason"] == "truncated"
     assert reason["remedy"]
+
+
+SERVE = """
+import sys
+from pipelines import demo
+
+made = demo.DemoResult.model_validate_json(sys.stdin.read())  # by the real thing, just now
+demo.run_demo = lambda *_, **__: made
+sys.argv = ["qyran", "demo", "--serve", *sys.argv[1:]]
+from pipelines.cli import main
+main()
+"""
+
+
+@pytest.mark.services
+def test_it_then_serves_what_it_made(result: DemoResult) -> None:
+    """The item and its picture, over HTTP from the process that `--serve` becomes; making it again is left out."""
+    port, prefect_port = free_ports(2)
+    options = ["--home", result.home, "--port", str(port), "--prefect-port", str(prefect_port)]
+    environment = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
+    made, home = result.products[0], Path(result.home)
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE, *options], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, text=True, env=environment, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdin is not None
+            process.stdin.write(result.model_dump_json())
+            process.stdin.close()
+            address = f"http://127.0.0.1:{port}/stac/collections/{made.collection}/items/{made.id}"
+            with httpx.Client(trust_env=False, timeout=30) as client:
+                item = until_served(client, process, home, address)
+                assert item["id"] == made.id
+                picture = client.get(item["assets"]["thumbnail"]["href"])
+            assert picture.status_code == 200, picture.text[:200]
+            assert picture.content == next(Path(made.files).glob("thumbnail.*")).read_bytes()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=120)
+
+
+def until_served(client: httpx.Client, process: subprocess.Popen[str], home: Path, address: str) -> dict[str, Any]:
+    until = time.monotonic() + 300
+    while time.monotonic() < until and process.poll() is None:
+        token = home / "catalogue" / "operator-token"
+        with contextlib.suppress(httpx.TransportError, FileNotFoundError):
+            client.headers["Authorization"] = f"Bearer {token.read_text().strip()}"
+            answer = client.get(address)
+            if answer.status_code == 200:
+                return dict(answer.json())
+        time.sleep(0.5)
+    raise AssertionError("it does not serve")
 
 
 def test_the_closing_table_names_every_product(result: DemoResult, capsys: pytest.CaptureFixture[str]) -> None:
