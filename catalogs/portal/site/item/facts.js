@@ -7,6 +7,7 @@ const angle = (value) => (value === undefined ? null : `${number(value, { maximu
 const metres = (value) => (typeof value === "number" ? `${number(value, { maximumFractionDigits: 2 })} ${t("unit.m")}` : null);
 const span = (p) => (p.start_datetime && p.start_datetime !== p.end_datetime
   ? `${minute(p.start_datetime)} – ${minute(p.end_datetime)}` : minute(p.datetime));
+const timeliness = (category) => (category === "NRT" ? t("timeliness.nrt") : category === "NTC" ? t("timeliness.ntc") : null);
 
 /** Pairs of a name and a value; those without a value are left out. */
 export function pairs(entries) {
@@ -21,6 +22,7 @@ export function facts(item) {
     ["fact.satellite", p.platform],
     ["fact.instrument", p.instruments?.join(", ")],
     ["fact.level", p["processing:level"]],
+    ["fact.timeliness", timeliness(p["product:timeliness_category"])],
     ["fact.gsd", metres(p.gsd)],
     ["fact.cloud", p["eo:cloud_cover"] === undefined ? t("card.no_cloud") : `${number(p["eo:cloud_cover"], { maximumFractionDigits: 1 })} %`],
     ["fact.snow", p["eo:snow_cover"] === undefined ? null : `${number(p["eo:snow_cover"], { maximumFractionDigits: 1 })} %`],
