@@ -305,6 +305,20 @@ def test_a_composite_is_kept_from_whom_any_of_its_items_is_kept(home, seen, kind
                 assert own == max(theirs), "and no stricter than it must be"
 
 
+def test_a_damaged_item_fails_the_run_and_leaves_nothing_half(home, seen):
+    """One flipped byte of one input: told of by its object, and no composite is made of what is left."""
+    shard = next((home.archive / f"kazeosat-1-l1c/{seen[1].item}.zarr").resolve().glob("measurements/*/*/red/c/0/0"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 3] ^= 1
+    shard.write_bytes(content)
+    before = files(home, "archive", "products")
+    code, said = run(home, "--method", "median")
+    assert (code, said["error"]["kind"]) == (1, "archive.corrupt"), said
+    assert str(shard) in said["error"]["where"]
+    assert files(home, "archive", "products") == before
+    assert nothing_half(home)
+
+
 def test_an_area_may_be_a_geojson_file_and_is_always_the_same_one(made, tmp_path):
     """However it is written: the same ground is the same composite."""
     ring = [[EAST, SOUTH], [EAST, NORTH], [WEST, NORTH], [WEST, SOUTH], [EAST, SOUTH]]
