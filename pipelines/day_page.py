@@ -163,12 +163,13 @@ def _passes(passes: Sequence[PassRecord]) -> str:
             _state(each.state),
             f"{len(each.deliveries)}" + ("" if each.expected is None else f" of {each.expected}"),
             str(sum(delivered.late for delivered in each.deliveries) or ""),
+            str(each.provisional or ""),
             escape(", ".join(each.targets)),
         )
         for each in passes
     ]
-    titles = ("AOS", "LOS", "satellite", "orbit", "station", "max el", "state", "came", "late", "targets")
-    return _table(titles, rows, "No pass is written down for this day.", numbers=(3, 5, 7, 8))
+    titles = ("AOS", "LOS", "satellite", "orbit", "station", "max el", "state", "came", "late", "NRT", "targets")
+    return _table(titles, rows, "No pass is written down for this day.", numbers=(3, 5, 7, 8, 9))
 
 
 def _packages(packages: Sequence[PackageFacts]) -> str:

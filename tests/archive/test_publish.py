@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import permutations
 from pathlib import Path
 
 import dask
@@ -97,6 +99,41 @@ def test_same_id_from_another_package_is_refused(tmp_path):
         publish_product(tmp_path, synthetic.draft(package="cd"), [small(2)])
     assert caught.value.kind == "id.conflict"
     assert digests(tmp_path) == before
+
+
+DELIVERIES = {"nrt": ("PREDICTED", "ab"), "between": ("", "cd"), "final": ("CORRECTED", "ef")}
+
+
+def delivered(home, name):
+    """Publish one delivery of the same scene; whether it was taken."""
+    orbit, package = DELIVERIES[name]
+    facts = {"orbit_source": orbit, "attitude_source": "ACCURATE"}
+    try:
+        publish_product(home, synthetic.draft(package=package, facts=facts), [small(len(name))])
+    except Conflict as refused:
+        if refused.kind != "scene.better_published":
+            raise
+        return False
+    return True
+
+
+@pytest.mark.parametrize("order", list(permutations(DELIVERIES)), ids=" ".join)
+def test_the_best_delivery_of_a_scene_stays_in_whatever_order_they_come(tmp_path, order):
+    rank = list(DELIVERIES)
+    best = -1
+    for name in order:
+        assert delivered(tmp_path, name) == (rank.index(name) > best)
+        best = max(best, rank.index(name))
+        now = published_product(tmp_path, COLLECTION, ITEM)
+        assert now.lineage.input_of("package").sha256 == DELIVERIES[rank[best]][1] * 32
+        assert_whole(tmp_path)
+
+
+def test_deliveries_of_a_scene_that_come_at_once_leave_the_best(tmp_path):
+    with ThreadPoolExecutor(3) as pool:
+        assert any(pool.map(lambda name: delivered(tmp_path, name), DELIVERIES))
+    assert published_product(tmp_path, COLLECTION, ITEM).facts["orbit_source"] == "CORRECTED"
+    assert_whole(tmp_path)
 
 
 def test_a_new_revision_takes_over_and_the_old_store_stays(tmp_path):
