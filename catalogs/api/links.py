@@ -74,18 +74,20 @@ def published_item(request: Request, item: Item, *, version: str | None = None) 
         Of an earlier version: its files are told apart from those of the latest.
     """
     collection, item_id = str(item["collection"]), str(item["id"])
-    latest, above = item_href(request, collection, item_id), f"{root(request)}/collections/{_part(collection)}"
+    base = origin(request)
+    above = f"{base}{STAC}/collections/{_part(collection)}"
+    latest = f"{above}/items/{_part(item_id)}"
     here = latest if version is None else f"{latest}/versions/{_part(version)}"
     links = [
         link("self", here, GEOJSON),
-        link("root", root(request) + "/"),
+        link("root", f"{base}{STAC}/"),
         link("parent", above),
         link("collection", above),
         *(_derived(request, found) for found in _kept(item)),
     ]
     named = item_id if version is None else f"{item_id}@{version}"
     links += _map_links(tiles_href(request, collection, named), item)
-    files = f"{origin(request)}{DOWNLOAD}/{quote(f'{collection}/{named}', safe='/@')}"
+    files = f"{base}{DOWNLOAD}/{quote(f'{collection}/{named}', safe='/@')}"
     assets = {
         key: asset | {"href": _asset_href(files, key, str(asset["href"]))}
         for key, asset in item.get("assets", {}).items()

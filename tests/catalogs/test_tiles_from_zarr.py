@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 from PIL import Image
 from rasterio.features import geometry_mask
-from rasterio.warp import transform_geom
+from rasterio.warp import transform_bounds, transform_geom
 from shapely.geometry import shape
 
-from catalogs.api import tiles_layers
+from catalogs.api import tiles_layers, tiles_pictures
 from catalogs.api.refused import NotFound
 from catalogs.api.rights import WHOLE, Reduced
-from catalogs.api.tiles_layers import Shown
+from catalogs.api.tiles_layers import Layer, Shown, Source
 from catalogs.item import to_item
 from configs.registry import load_registry
 from processing.archive import open_levels
-from processing.archive.layout import COG_TYPE
+from processing.archive.layout import COG_TYPE, BandPlace
 from processing.archive.write import publish_product
 from processing.model.product import Product
 from tests.archive import synthetic
@@ -438,3 +438,33 @@ def test_figures_of_a_store_are_made_once(kept, monkeypatch):
     found = Shown.of(kept.items["store"], kept.homes["store"], WHOLE, earlier=False)
     assert found.layer("red").rescale == found.layer("red").rescale
     assert calls == ["red"]
+
+
+@pytest.mark.parametrize(
+    ("crs", "origin", "resolution"),
+    [("EPSG:32601", (100_000.0, 7_300_000.0), 1000.0), ("EPSG:4326", (76.0, 44.0), 0.002)],
+    ids=["across the antimeridian", "in degrees"],
+)
+def test_windows_hold_what_whole_levels_do(tmp_path, monkeypatch, crs, origin, resolution):
+    """Wherever a tile lies: whatever of a level is left out shows in none of its pixels."""
+    box = synthetic.geobox((260, 300), resolution, crs, origin)
+    image = synthetic.image(synthetic.values((260, 300), 4), box, NAMES)
+    publish_product(tmp_path, synthetic.draft(NAMES, visual=()), [image])
+    (store,) = (tmp_path / "archive").glob("*/*/*/*/*/*.zarr")
+    place = BandPlace(store, "", "reflectance", "red")
+    source = Source(key="red", title="", place=place, digest="x", scale=1e-4, offset=-0.1, unit="1", flags=())
+    layer = Layer(name="red", title="", sources=(source,), rescale=((1_000, 5_000),))
+    west, south, east, north = transform_bounds(crs, "EPSG:4326", *box.boundingbox)
+    lon, lat = (west + east + 360 * (west > east)) / 2, (south + north) / 2
+    seen = 0
+    for zoom in (0, 3, 5, 6, 8, 10):
+        x, y = address((lon + 180) % 360 - 180, lat, zoom)
+        for column in {(x + shift) % 2**zoom for shift in (-1, 0, 1)}:
+            outline = tiles_layers.tile_outline(zoom, column, y)
+            made = []
+            for whole in (100_000, 16):
+                monkeypatch.setattr(open_levels, "_WHOLE_PX", whole)
+                made.append(tiles_pictures.tile(layer, outline, 256, "png"))
+            assert made[0] == made[1], (zoom, column, y)
+            seen += bool(np.asarray(Image.open(io.BytesIO(made[0])))[..., 3].any())
+    assert seen > 4
