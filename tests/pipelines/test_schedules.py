@@ -114,7 +114,7 @@ def test_the_server_schedules_runs(server: dict[str, str]) -> None:
     subprocess.run([sys.executable, "-c", REGISTER], env=server, check=True, timeout=240)
 
     deployments = {found["name"]: found for found in ask(server, "/deployments/filter", {})}
-    assert set(deployments) >= {"process-scene", "derive-product", "reprocess", "keep-archive"}
+    assert set(deployments) >= {"process-scene", "derive-product", "build-composite", "reprocess", "keep-archive"}
     nightly = deployments["keep-archive"]["schedules"]
     assert [(schedule["slug"], schedule["schedule"]["cron"]) for schedule in nightly] == [("nightly", "30 2 * * *")]
     scene = deployments["process-scene"]
