@@ -10,8 +10,9 @@ from shapely.geometry.base import BaseGeometry
 
 from catalogs.collection import to_collection
 from catalogs.delivery.fingerprint_key import WATERMARK, fingerprint_secret
-from catalogs.delivery.order import Format, Order, OrderedItem, Ruling
+from catalogs.delivery.order import Format, Order, OrderedItem
 from catalogs.delivery.order_area import clip_geometry
+from catalogs.delivery.order_package import Ruling
 from catalogs.delivery.order_standing import ground_digest
 from catalogs.extensions import ORDER, used_in
 from catalogs.item import to_item

@@ -8,8 +8,9 @@ from typing import Any
 
 from catalogs.delivery.fingerprint_key import WATERMARK
 from catalogs.delivery.metering import usage_of
-from catalogs.delivery.order import Order, OrderState, PackageRecord
+from catalogs.delivery.order import Order, OrderState
 from catalogs.delivery.order_desk import HOUSE, Desk, Standing, audit_of, decide_again, held_again, note
+from catalogs.delivery.order_package import PackageRecord
 from catalogs.delivery.order_standing import covers, open_reasons
 from catalogs.delivery.order_store import now_utc
 from catalogs.delivery.order_tending import package_folder

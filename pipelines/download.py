@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catalogs.delivery.order import PackagedFile
+from catalogs.delivery.order_package import PackagedFile
 from catalogs.delivery.package import DELIVERY, Opened, check_package, open_delivery
 from catalogs.delivery.package_keys import PublicKey
 from pipelines.download_server import TRIES, LinkOver, OrderServer, Served, pause

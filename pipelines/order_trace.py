@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catalogs.delivery.fingerprint_key import WATERMARK, fingerprint_secret
-from catalogs.delivery.order import Order, OrderedItem, Ruling
+from catalogs.delivery.order import Order, OrderedItem
 from catalogs.delivery.order_desk import open_desk
+from catalogs.delivery.order_package import Ruling
 from configs.settings import Home
 from pipelines.deliver_items import ordered_images
 from processing.archive.cut import encodings_of

@@ -19,7 +19,8 @@ from catalogs.customers.accounts import Scope
 from catalogs.delivery.link_keys import LinkKeys
 from catalogs.delivery.links import LONGEST, sign
 from catalogs.delivery.order import Order, OrderRequest, OrderState
-from catalogs.delivery.order_desk import HOUSE, Desk, approve, cancel, mark_paid, reject, submit
+from catalogs.delivery.order_decisions import approve, cancel, mark_paid, reject
+from catalogs.delivery.order_desk import HOUSE, Desk, submit
 from catalogs.delivery.order_store import open_orders
 from catalogs.delivery.package import DELIVERY, media_type_of
 from catalogs.delivery.package_keys import public_key

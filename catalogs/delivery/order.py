@@ -6,8 +6,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
+from catalogs.delivery.order_package import PackageRecord, Ruling, Value
 from catalogs.delivery.order_states import OPEN, TRANSITIONS, OrderState
 from catalogs.policy.terms import Purpose
 from processing.model.errors import Conflict
@@ -25,11 +26,7 @@ class Format(StrEnum):
     ZARR = "zarr"
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class OrderRequest(_Value):
+class OrderRequest(Value):
     """What a customer asks for."""
 
     items: tuple[str, ...] = Field(min_length=1, max_length=MAX_ITEMS, description="COLLECTION/ID, or an ID alone")
@@ -65,24 +62,7 @@ class OrderRequest(_Value):
         return crs
 
 
-class Ruling(_Value):
-    """A decision of the policy, as an order keeps it."""
-
-    effect: str
-    rule: str
-    reasons: tuple[str, ...] = ()
-    until: AwareDatetime | None = None
-    gsd_m: float | None = None
-    masks: tuple[str, ...] = ()
-    drop_bands: tuple[str, ...] = ()
-    licence: str | None = None
-    obligations: tuple[str, ...] = ()
-    approvals: int = 0
-    policy: str
-    policy_sha256: str
-
-
-class OrderedItem(_Value):
+class OrderedItem(Value):
     """One item of an order, with its price and what the policy said of it."""
 
     collection: str
@@ -100,7 +80,7 @@ class OrderedItem(_Value):
         return f"{self.collection}/{self.id}"
 
 
-class LeftOut(_Value):
+class LeftOut(Value):
     """An item that was asked for and is not delivered."""
 
     item: str
@@ -108,14 +88,14 @@ class LeftOut(_Value):
     """Stable code."""
 
 
-class Price(_Value):
+class Price(Value):
     """A sum of money."""
 
     amount: Decimal
     currency: str
 
 
-class Quote(_Value):
+class Quote(Value):
     """What an order would cost and what would come of it, now."""
 
     km2: Decimal
@@ -146,7 +126,7 @@ class Quote(_Value):
         }
 
 
-class Event(_Value):
+class Event(Value):
     """One step in the life of an order."""
 
     state: OrderState
@@ -157,7 +137,7 @@ class Event(_Value):
     note: str | None = None
 
 
-class Approval(_Value):
+class Approval(Value):
     """An officer's yes."""
 
     officer: str
@@ -168,40 +148,7 @@ class Approval(_Value):
     """Why, in the officer's words."""
 
 
-class PackagedFile(_Value):
-    """One file of a package."""
-
-    path: str
-    """Inside the package."""
-    size: int
-    sha256: str
-    media_type: str
-
-
-class PackageRecord(_Value):
-    """What was made of an order."""
-
-    made: AwareDatetime
-    files: tuple[PackagedFile, ...]
-    manifest_sha256: str
-    rulings: dict[str, Ruling]
-    """By ``COLLECTION/ID``: under which decision each item was made."""
-    masks_sha256: dict[str, str] = Field(default_factory=dict)
-    """By ``COLLECTION/ID``: digest of the ground that was taken out."""
-    audit: dict[str, Any]
-    """The audit's entry of it, and the proof that it is in the log."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(file.size for file in self.files)
-
-    def file(self, path: str) -> PackagedFile | None:
-        """The file at a path; None if there is none."""
-        return next((file for file in self.files if file.path == path), None)
-
-
-class Order(_Value):
+class Order(Value):
     """An order as it is kept."""
 
     id: str

@@ -7,8 +7,9 @@ from datetime import datetime
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from catalogs.delivery.order import Order, Ruling
+from catalogs.delivery.order import Order
 from catalogs.delivery.order_desk import Desk, Standing, decide_again
+from catalogs.delivery.order_package import Ruling
 from catalogs.policy.decide import mask_shape
 from catalogs.policy.terms import Decision, Effect
 from processing.model.errors import Denied

@@ -16,7 +16,7 @@ from typing import Any
 import rfc8785
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from catalogs.delivery.order import PackagedFile
+from catalogs.delivery.order_package import PackagedFile
 from catalogs.delivery.package_keys import PublicKey, SigningKey
 from processing.archive.layout import COG_TYPE
 from processing.archive.manifest import fingerprint, is_inside

@@ -8,8 +8,9 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from catalogs.delivery.order import LeftOut, OrderedItem, OrderRequest, Price, Quote, Ruling
+from catalogs.delivery.order import LeftOut, OrderedItem, OrderRequest, Price, Quote
 from catalogs.delivery.order_area import clip_geometry, ordered_ground, require_crs, square_km
+from catalogs.delivery.order_package import Ruling
 from catalogs.delivery.prices import price_of
 from catalogs.entitlement import EVERYTHING, Entitlement
 from catalogs.policy.decide import decide, on_terms

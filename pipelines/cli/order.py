@@ -187,7 +187,8 @@ def cancel_command(
 
     Example: `qyran order cancel 20261123-33cd49d0a72abf3d88d287ceded9b5a4`
     """
-    from catalogs.delivery.order_desk import HOUSE, cancel
+    from catalogs.delivery.order_decisions import cancel
+    from catalogs.delivery.order_desk import HOUSE
 
     _with_desk(lambda desk: cancel(desk, order_id, HOUSE.id), home, as_json=as_json, debug=debug)
 
@@ -204,7 +205,7 @@ def approve_command(
 
     Example: `qyran order approve 20261123-33cd49d0a72abf3d88d287ceded9b5a4 --officer aigul`
     """
-    from catalogs.delivery.order_desk import approve
+    from catalogs.delivery.order_decisions import approve
     from pipelines.order_run import require_officer
 
     _with_desk(lambda desk: approve(desk, order_id, require_officer(desk, officer)), home, as_json=as_json, debug=debug)
@@ -222,7 +223,7 @@ def reject_command(
 
     Example: `qyran order reject 20261123-33cd49d0a72abf3d88d287ceded9b5a4 --officer aigul`
     """
-    from catalogs.delivery.order_desk import reject
+    from catalogs.delivery.order_decisions import reject
     from pipelines.order_run import require_officer
 
     _with_desk(
@@ -239,7 +240,8 @@ def paid_command(
 
     Example: `qyran order paid 20261123-33cd49d0a72abf3d88d287ceded9b5a4`
     """
-    from catalogs.delivery.order_desk import HOUSE, mark_paid
+    from catalogs.delivery.order_decisions import mark_paid
+    from catalogs.delivery.order_desk import HOUSE
 
     _with_desk(lambda desk: mark_paid(desk, order_id, HOUSE.id), home, as_json=as_json, debug=debug)
 

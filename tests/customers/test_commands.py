@@ -15,7 +15,8 @@ from catalogs.customers.store import open_customers
 from catalogs.delivery.link_keys import LinkKeys
 from catalogs.delivery.links import LinkRefused, sign, verify
 from catalogs.delivery.metering import usage_of
-from catalogs.delivery.order import Event, Order, OrderedItem, OrderRequest, OrderState, Price, Ruling
+from catalogs.delivery.order import Event, Order, OrderedItem, OrderRequest, OrderState, Price
+from catalogs.delivery.order_package import Ruling
 from catalogs.delivery.order_store import open_orders
 from catalogs.policy.audit_proof import verify_inclusion
 from pipelines.cli import app

@@ -15,7 +15,8 @@ from shapely.geometry import mapping
 
 from catalogs.delivery.order import OPEN, TRANSITIONS, Event, Order, OrderRequest, OrderState, Price
 from catalogs.delivery.order_area import clip_geometry, square_km
-from catalogs.delivery.order_desk import approve, cancel, mark_paid, open_desk
+from catalogs.delivery.order_decisions import approve, cancel, mark_paid
+from catalogs.delivery.order_desk import open_desk
 from catalogs.delivery.order_store import open_orders
 from catalogs.delivery.order_tending import tend
 from catalogs.delivery.prices import price_of

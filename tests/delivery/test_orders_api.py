@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from catalogs.customers.store import open_customers
-from catalogs.delivery.order import OrderState, PackagedFile
+from catalogs.delivery.order import OrderState
 from catalogs.delivery.order_desk import open_desk
+from catalogs.delivery.order_package import PackagedFile
 from catalogs.delivery.package import DELIVERY, open_delivery, signed
 from catalogs.delivery.package_keys import public_key, signing_key
 from configs.schema.catalogue import CatalogueConfig

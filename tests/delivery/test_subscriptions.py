@@ -13,7 +13,8 @@ import pytest
 from catalogs.customers.accounts import Details, Quota, Status
 from catalogs.delivery import subscriptions_scan
 from catalogs.delivery.order import OrderState
-from catalogs.delivery.order_desk import cancel, open_desk
+from catalogs.delivery.order_decisions import cancel
+from catalogs.delivery.order_desk import open_desk
 from catalogs.delivery.order_store import now_utc
 from catalogs.delivery.subscriptions import SubscriptionRequest, SubscriptionState
 from catalogs.delivery.subscriptions_desk import end, open_subscriptions, pause, resume, subscribe
