@@ -11,6 +11,7 @@ from catalogs.api import collections as among_collections
 from catalogs.api import links
 from catalogs.api.answers import GeoJson, Json
 from catalogs.api.errors import NotFound
+from catalogs.api.parents import known_parents, tells_of_hidden, without_parents
 from catalogs.api.principal import principal_of
 from catalogs.api.requests import SearchBody, body_of, search_request
 from catalogs.store.protocol import CatalogueStore, Collection, Item, ItemPage
@@ -113,8 +114,9 @@ class StacClient(BaseCoreClient):
         page = store_of(request).search(wanted, asking.entitlement)
         # The store's condition lets through at least what policy does: whoever is shown an item is asked about again.
         shown = [item for item in page.items if asking.rights.shows(item)]
+        known = known_parents(store_of(request), asking, shown)
         features = [
-            links.with_fields(_published(request, item), body.fields.include, body.fields.exclude) for item in shown
+            links.with_fields(_told(request, item, known), body.fields.include, body.fields.exclude) for item in shown
         ]
         answer: dict[str, Any] = {
             "type": "FeatureCollection",
@@ -182,7 +184,12 @@ def _with_versions(request: Request, collection_id: str, item_id: str) -> tuple[
 
 def _published(request: Request, item: Item, version: str | None = None) -> Item:
     """An item as it goes out to this asker."""
-    return principal_of(request).rights.trimmed(item, links.published_item(request, item, version=version))
+    return _told(request, item, known_parents(store_of(request), principal_of(request), (item,)), version)
+
+
+def _told(request: Request, item: Item, known: frozenset[str], version: str | None = None) -> Item:
+    found = principal_of(request).rights.trimmed(item, links.published_item(request, item, version=version))
+    return without_parents(found) if tells_of_hidden(item, known) else found
 
 
 def _earlier(request: Request, item: Item, versions: tuple[Item, ...]) -> Item:

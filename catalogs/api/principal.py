@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from catalogs.api.entrance import Entrance
 from catalogs.api.on_record import OnRecord
 from catalogs.api.refused import Unauthorised
-from catalogs.api.rights import KEEP_S, OF_THE_WHOLE, Kept, Rights
+from catalogs.api.rights import KEEP_S, OF_PARENTS, OF_THE_WHOLE, Kept, Rights
 from catalogs.customers.accounts import EVERY_SCOPE, Credential, Scope
 from catalogs.entitlement import EVERYTHING, NOTHING, Entitlement
 from catalogs.policy.entitle import entitlement_of
@@ -50,8 +50,9 @@ class Principal:
 
     @property
     def unasked(self) -> frozenset[str]:
-        """Properties that this one may not ask by: they tell of ground that is hidden from it."""
-        return OF_THE_WHOLE if self.entitlement.hidden else frozenset()
+        """Properties that this one may not ask by: they tell of ground, or of items, that are hidden from it."""
+        of_parents = frozenset() if self.entitlement.unlimited else OF_PARENTS
+        return of_parents | OF_THE_WHOLE if self.entitlement.hidden else of_parents
 
     @property
     def officer(self) -> bool:

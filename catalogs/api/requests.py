@@ -225,7 +225,8 @@ def _refuse_asking_by(unasked: frozenset[str], body: SearchBody) -> None:
         plain = name.removeprefix("properties.")
         if any(one in plain for one in unasked):
             raise BadInput(
-                f"'{plain}' is not asked by here: parts of some images are not shown to you", kind="search.filter",
+                f"'{plain}' is not asked by here: not all images, or not all of them, are shown to you",
+                kind="search.filter",
                 remedy="Ask by place: bbox, intersects, or S_INTERSECTS on the geometry.",
             )  # fmt: skip
 

@@ -31,6 +31,8 @@ _TEXTS = ("application/json", "application/geo+json", "application/xml", "text/"
 _NEEDS_SCOPE = {Action.DOWNLOAD: Scope.DOWNLOAD, Action.STREAM: Scope.DOWNLOAD}
 OF_THE_WHOLE = frozenset({"proj:bbox", "proj:centroid", "proj:geometry", "proj:shape", "proj:transform"})
 """Properties that tell where an item lies whole, its masked part included."""
+OF_PARENTS = frozenset({"qyran:parents", "qyran:parent_versions", "qyran:stale_because"})
+"""Properties that name the items that one derives from."""
 _FULL = Decision(effect=Effect.ALLOW, rule="operator", reasons=("operator: operators may have everything",))
 _NOT_WITHOUT_ORDER = ("watermark",)
 """Obligations that a file as it lies in the archive does not fulfil."""

@@ -1,6 +1,7 @@
 """Every route with every id that its asker may not know of: nothing tells a denied thing from one that is not there."""
 
 import json
+import shutil
 import statistics
 import time
 from collections.abc import Iterator
@@ -234,6 +235,41 @@ def test_nobody_asks_by_what_tells_of_masked_ground(scene, name):
     assert scene.world.clients["operator"].post("/stac/search", json={"filter": stored}).status_code == 200
     named = {"filter": f"title = '{name}'", "filter-lang": "cql2-text"}
     assert scene.world.clients["buyer"].post("/stac/search", json=named).status_code == 200
+
+
+@pytest.mark.parametrize("who", sorted(HIDDEN))
+def test_what_was_made_of_hidden_items_does_not_name_them(scene, who):
+    """An open composite of an open item and of those that its asker may not know of; one of open items names them."""
+    world, client = scene.world, scene.world.clients[who]
+    names = [f"{world.collection}/{world.id(kind)}" for kind in ("open", *HIDDEN[who])]
+    (world.server.home / "products" / world.collection / "made").mkdir(exist_ok=True)
+    for parents in (names, names[:1]):
+        made = json.loads(json.dumps(world.items["open"])) | {"id": "made"}
+        made["properties"] |= {"qyran:parents": parents, "qyran:parent_versions": ["v"] * len(parents),
+                               "qyran:stale_because": [f"{parents[-1]} is at version w"]}  # fmt: skip
+        made["links"] = [*made["links"], *({"rel": "derived_from", "href": f"../../{name}/item.json"}
+                                           for name in parents)]  # fmt: skip
+        world.server.store.put_item(made)
+        home = world.server.home / "products" / world.collection
+        shutil.copytree(home / world.id("open"), home / "made", dirs_exist_ok=True)
+        said = [
+            client.get(f"/stac/collections/{world.collection}/items/made"),
+            client.get(f"/stac/collections/{world.collection}/items/made/versions"),
+            client.post("/stac/search", json={"ids": ["made"]}),
+            client.get(f"/download/{world.collection}/made/quality/quality.json"),
+        ]
+        if parents == names:
+            assert [answer.status_code for answer in said] == [200, 200, 200, 404]
+            assert not any(world.id(kind) in answer.text for answer in said for kind in HIDDEN[who])
+            assert all("qyran:parents" not in answer.text for answer in said)
+        else:
+            assert [answer.status_code for answer in said] == [200] * 4
+            assert all(world.id("open") in answer.text for answer in said[:3])
+    asked_by = {"filter": {"op": "a_contains", "args": [{"property": "qyran:parents"}, [names[-1]]]}}
+    assert client.post("/stac/search", json=asked_by).status_code == 422
+    operator = world.clients["operator"].get(f"/stac/collections/{world.collection}/items/made")
+    assert operator.json()["properties"]["qyran:parents"] == names[:1]
+    world.server.store.delete_item(world.collection, "made")
 
 
 def test_a_collection_of_nothing_visible_has_no_extent(scene):
