@@ -23,7 +23,7 @@ def known_parents(store: CatalogueStore, asking: Principal, items: Iterable[Item
         return frozenset(names)
     ids = sorted({name.rpartition("/")[2] for name in names})[:MAX_LIMIT]
     found = store.search(SearchRequest(ids=tuple(ids), limit=MAX_LIMIT), asking.entitlement)
-    return names & {f"{one['collection']}/{one['id']}" for one in found.items if asking.rights.shows(one)}
+    return frozenset(names & {f"{one['collection']}/{one['id']}" for one in found.items if asking.rights.shows(one)})
 
 
 def tells_of_hidden(item: Item, known: frozenset[str]) -> bool:
