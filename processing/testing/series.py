@@ -12,23 +12,28 @@ from processing.testing import minimal
 
 _SIDE_DEG = 0.04
 _CELLS = 80
+_DAYS, _ORBITS = 50, 5
 
 
 def write_series(folder: Path, count: int) -> list[Path]:
-    """KazEOSat-2 deliveries of 48 x 64 pixels, 97 minutes apart, each of a name of its own.
+    """KazEOSat-2 deliveries of 48 x 64 pixels, each of a name and a moment of its own, all by daylight.
 
     Parameters
     ----------
     folder
         Where the packages' folders are made.
+    count
+        At most 250: as many orbits of 50 days as see the place while the sun is up.
     """
+    if count > _DAYS * _ORBITS:
+        raise ValueError(f"a series has at most {_DAYS * _ORBITS} scenes")
     pattern = minimal.write_dimap_v1(folder / ".pattern").root
     document = (pattern / f"{pattern.name}.dim").read_text(encoding="utf-8")
     first = datetime.fromisoformat("2018-04-29T01:27:08")
     found = []
     for number in range(count):
         name = f"KM{number:04x}MI_{number:03d}_MUL_L1R"
-        moment = first + timedelta(minutes=97 * number)
+        moment = first + timedelta(days=number % _DAYS, minutes=97 * (number // _DAYS))
         scene = folder / name
         scene.mkdir()
         shutil.copyfile(pattern / f"{pattern.name}.tif", scene / f"{name}.tif")
