@@ -7,7 +7,6 @@ are until its run is over (:mod:`pipelines.landing_origin`). So a crash at any m
 taken twice: what a claim stands for is left alone.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,24 +18,16 @@ from tempfile import TemporaryDirectory
 from configs.schema.landing import LandingBucket, LandingConfig
 from configs.settings import Home
 from pipelines.landing import belonging, is_temporary
-from pipelines.landing_claims import BESIDE, CLAIM, PACKAGE, Claim, claim_folder, claim_id, claims
-from pipelines.landing_lists import agreeing, check_alone
-from pipelines.landing_origin import Origin, OriginObject
-from pipelines.outcomes import Stop
-from pipelines.packages import content_digest
+from pipelines.landing_claims import Claim, claims
+from pipelines.landing_fetch import BucketPackage, disagrees, drop_fetched, fetch_package, fetched_place
 from processing.archive import durable
-from processing.archive.bucket_files import StoredObject, fetch_objects, is_safe, list_objects
-from processing.archive.disk_faults import disk_faults
+from processing.archive.bucket_files import StoredObject, fetch_objects, list_objects
 from processing.archive.objects import Place
-from processing.archive.space import require_space
-from processing.model.errors import BadInput, Retryable
-from processing.model.quality import Outcome
+from processing.model.errors import Retryable
 from processing.readers.checksums import is_checksum_list, listed_digests
 
 _STATE = "landing-bucket.json"
 """In staging: what the last look found, and since when. Without it a package waits a little longer."""
-_FETCHING = "bucket-"
-"""In staging: packages that are being fetched. Whoever holds the landing's lock finds only those of the dead."""
 _LIST_BYTES = 20 << 20
 
 
@@ -46,26 +37,6 @@ class Pending:
 
     name: str
     why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Group:
-    """One package in the bucket."""
-
-    names: tuple[str, ...]
-    """First parts of the keys of what it is made of; the first one is its own."""
-    beside: tuple[str, ...]
-    objects: tuple[StoredObject, ...]
-
-    @property
-    def print(self) -> str:
-        """Of its keys, sizes and contents, as far as a listing tells."""
-        lines = sorted(f"{each.key} {each.size} {each.etag}" for each in self.objects)
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-    def of(self, names: Sequence[str]) -> Iterator[StoredObject]:
-        """Objects under some of its names."""
-        return (each for each in self.objects if each.key.partition("/")[0] in names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +68,9 @@ def bucket_place(home: Home, bucket: LandingBucket) -> Place:
 
 
 def take_from_bucket(home: Home, rules: LandingConfig, *, now: float) -> Iterator[Claim | Pending]:
-    """Fetch what is whole in the bucket, each package as a claim. Hold the landing's lock.
+    """Fetch what is whole in the bucket, each package as a claim, as long as few are in work. Hold the landing's lock.
+
+    Nothing is fetched while the caller sees to what came: a claim may have its run before the next package.
 
     Parameters
     ----------
@@ -109,52 +82,90 @@ def take_from_bucket(home: Home, rules: LandingConfig, *, now: float) -> Iterato
     Yields
     ------
     claim, or pending
-        What was taken, or is not whole yet.
+        What was taken, or waits, and why.
 
     Raises
     ------
     Retryable
-        ``s3.unavailable``, ``disk.*``; what was taken before stays taken.
+        ``s3.unavailable``; what was taken before stays taken.
     BadInput
         ``s3.*``, ``place.*``
     """
     assert rules.bucket is not None
-    for left in home.staging.glob(f"{_FETCHING}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    drop_fetched(home)
     place = bucket_place(home, rules.bucket)
-    known, seen = _remembered(home), dict[str, _Seen]()
+    known = _remembered(home)
     open_ = {name for claim in claims(home) if claim.origin for name in claim.origin.names}
+    groups = {group.names[0]: group for group in bucket_groups(list_objects(place), rules)}
+    seen = {name: each for name, each in known.items() if name in groups}
+    fetched, full = 0, _full(home, rules.bucket, 0)
     try:
-        for group in bucket_groups(list_objects(place), rules):
-            name = group.names[0]
+        # What waited longest is first, so that a name late in the alphabet has its turn too.
+        for name, group in sorted(groups.items(), key=lambda each: seen[each[0]].since if each[0] in seen else now):
             if open_ & {*group.names, *group.beside}:
+                seen.pop(name, None)
                 continue  # its claim is over first
             before = known.get(name)
-            same = before is not None and before.print == group.print and before.since <= now
-            seen[name] = before if before is not None and same else _Seen(print=group.print, since=now)
-            whole, why = _whole(place, group, seen[name], rules, now)
-            try:
-                claim = _fetched(home, place, rules.bucket, group) if whole else None
-            except Retryable as error:
-                if not error.kind.startswith("disk."):
-                    raise
-                yield Pending(name=name, why=str(error))  # one that does not fit keeps no other waiting
+            if before is None or before.print != group.print or before.since > now:
+                seen[name] = _Seen(print=group.print, since=now)
+            taken = full or _taken(home, place, rules, group, seen, now)
+            if isinstance(taken, str):
+                yield Pending(name=name, why=taken)
                 continue
-            if claim is not None and (seen[name].since + rules.stable_seconds <= now or not _disagrees(home, claim)):
-                durable.move(home.staging / f"{_FETCHING}{claim.id}", home.claimed / claim.id)
-                del seen[name]
-                yield claim
-                continue
-            if claim is not None:
-                shutil.rmtree(home.staging / f"{_FETCHING}{claim.id}", ignore_errors=True)
-                seen[name] = _Seen(print=group.print, since=seen[name].since, disagreed=True)
-                why = "it does not agree with its own list yet"
-            yield Pending(name=name, why=why if not whole or claim else "it changed while it was fetched")
+            fetched += taken.size
+            yield taken
+            full = _full(home, rules.bucket, fetched)
     finally:
         _remember(home, seen)
 
 
-def bucket_groups(objects: Iterator[StoredObject], rules: LandingConfig) -> Iterator[_Group]:
+def _full(home: Home, bucket: LandingBucket, fetched: int) -> str:
+    """Why nothing more is fetched now; empty while there is room. What is held for want of something takes none.
+
+    Parameters
+    ----------
+    fetched
+        Bytes, by this look: it has an end, however fast runs are.
+    """
+    now = datetime.now(UTC)
+    working = [each.size for each in claims(home) if each.origin and (each.next_try is None or each.next_try <= now)]
+    if len(working) >= bucket.most_packages:
+        return f"it waits for its turn: {len(working)} packages of the bucket are in work"
+    size = max(sum(working), fetched)
+    if size >= bucket.most_gb * 1e9:
+        return f"it waits for its turn: {size / 1e9:.1f} GB of the bucket are in work"
+    return ""
+
+
+def _taken(
+    home: Home, place: Place, rules: LandingConfig, group: BucketPackage, seen: dict[str, _Seen], now: float
+) -> Claim | str:
+    """The claim of a package that is whole; else why it is not taken."""
+    assert rules.bucket is not None
+    name = group.names[0]
+    try:
+        whole, why = _whole(place, group, seen[name], rules, now)
+        claim = fetch_package(home, place, rules.bucket, group) if whole else None
+        if claim is None:
+            return "it changed while it was fetched" if whole else why
+        if seen[name].since + rules.stable_seconds <= now or not disagrees(home, claim):
+            durable.move(fetched_place(home, claim.id), home.claimed / claim.id)
+            del seen[name]
+            return claim
+    except Retryable as error:
+        drop_fetched(home)
+        if not error.kind.startswith("disk."):
+            raise
+        return str(error)  # one that does not fit keeps no other waiting
+    except OSError as error:
+        drop_fetched(home)
+        return f"it cannot be written on this machine: {error.strerror or error}"
+    shutil.rmtree(fetched_place(home, claim.id), ignore_errors=True)
+    seen[name] = _Seen(print=group.print, since=seen[name].since, disagreed=True)
+    return "it does not agree with its own list yet"
+
+
+def bucket_groups(objects: Iterator[StoredObject], rules: LandingConfig) -> Iterator[BucketPackage]:
     """The packages among objects; what is hidden belongs to none."""
     entries: dict[str, list[StoredObject]] = {}
     for each in objects:
@@ -166,14 +177,14 @@ def bucket_groups(objects: Iterator[StoredObject], rules: LandingConfig) -> Iter
         found = [each for name in (*names, *beside) for each in entries[name]]
         # Some programs make an empty object for a folder.
         folders = {str(parent) for each in found for parent in PurePosixPath(each.key).parents}
-        yield _Group(
+        yield BucketPackage(
             names=tuple(names),
             beside=tuple(beside),
             objects=tuple(each for each in found if each.size or each.key not in folders),
         )
 
 
-def _whole(place: Place, group: _Group, seen: _Seen, rules: LandingConfig, now: float) -> tuple[bool, str]:
+def _whole(place: Place, group: BucketPackage, seen: _Seen, rules: LandingConfig, now: float) -> tuple[bool, str]:
     own = list(group.of(group.names))
     if not any(each.size for each in own):
         return False, "there is nothing in it"
@@ -181,7 +192,8 @@ def _whole(place: Place, group: _Group, seen: _Seen, rules: LandingConfig, now: 
     if going is not None:
         return False, f"{going} is being transferred"
     age = now - seen.since
-    lists = [each for each in group.objects if is_checksum_list(PurePosixPath(each.key).name)]
+    # One that is empty names nothing, and may stand for a folder.
+    lists = [each for each in group.objects if each.size and is_checksum_list(PurePosixPath(each.key).name)]
     missing = _missing(place, group, lists)
     if missing is not None:
         if age < rules.incomplete_minutes * 60:
@@ -196,7 +208,7 @@ def _whole(place: Place, group: _Group, seen: _Seen, rules: LandingConfig, now: 
     return False, f"it has been the same for {age:.0f} s, and may change yet"
 
 
-def _missing(place: Place, group: _Group, lists: Sequence[StoredObject]) -> str | None:
+def _missing(place: Place, group: BucketPackage, lists: Sequence[StoredObject]) -> str | None:
     """The first object that a list names and that has not come."""
     there = {each.key for each in group.objects}
     for each in lists:
@@ -211,79 +223,6 @@ def _missing(place: Place, group: _Group, lists: Sequence[StoredObject]) -> str 
             if ".." not in name.parts and not name.is_absolute() and str(name) not in there:
                 return str(name)
     return None
-
-
-def _fetched(home: Home, place: Place, bucket: LandingBucket, group: _Group) -> Claim | None:
-    """A package in staging, as the claim that it will be; None if it changed meanwhile."""
-    name = group.names[0]
-    identity, folder = claim_id(name), claim_folder(name, len(group.names))
-    root = home.staging / f"{_FETCHING}{identity}"
-    size = sum(each.size for each in group.objects)
-    require_space(home.staging, size, what=f"fetching {name}")
-    paths = {each.key: _path(each.key, group, folder) for each in group.objects}
-    with disk_faults(root):
-        (root / PACKAGE).mkdir(parents=True, mode=0o700)
-        wanted = [(each, root / paths[each.key]) for each in group.objects if paths[each.key]]
-        for _, path in wanted:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        if not fetch_objects(place, wanted):
-            shutil.rmtree(root, ignore_errors=True)
-            return None
-        claim = Claim(
-            id=identity,
-            name=name,
-            members=group.names,
-            beside=group.beside,
-            folder=folder,
-            claimed=datetime.now(UTC),
-            size=size,
-            digest=content_digest(root / PACKAGE / (folder or name)),
-            fault=_fault(root, group, paths),
-            origin=Origin(
-                **bucket.model_dump(include={"url", "endpoint", "region", "timeout_s", "afterwards"}),
-                names=(*group.names, *group.beside),
-                objects=tuple(
-                    OriginObject(key=each.key, size=each.size, etag=each.etag, path=paths[each.key])
-                    for each in group.objects
-                ),
-            ),
-        )
-        (root / CLAIM).write_text(claim.model_dump_json(indent=1))
-        durable.make_folders(home.claimed)
-        durable.sync_tree(root)
-    return claim
-
-
-def _path(key: str, group: _Group, folder: str | None) -> str:
-    """Where an object lies in its claim; nowhere if its name could lead elsewhere."""
-    if not is_safe(key):
-        return ""
-    beside = key.partition("/")[0] in group.beside
-    return f"{BESIDE}/{key}" if beside else "/".join(filter(None, (PACKAGE, folder, key)))
-
-
-def _fault(root: Path, group: _Group, paths: Mapping[str, str]) -> Stop | None:
-    """What is wrong with a package already: names that are no paths of files, a list beside it that disagrees."""
-    unsafe = next((key for key, path in paths.items() if not path), None)
-    if unsafe is not None:
-        message = f"the object's name {unsafe[:200]!r} cannot be a file's"
-        return Stop(outcome=Outcome.QUARANTINED, reason="path.escape", message=message, where=unsafe)
-    package = root / PACKAGE / group.names[0]
-    try:
-        if package.is_file():
-            check_alone(package, [root / BESIDE / name for name in group.beside if is_checksum_list(name)])
-    except BadInput as error:
-        return Stop.of(error, Outcome.QUARANTINED)
-    return None
-
-
-def _disagrees(home: Home, claim: Claim) -> bool:
-    """Whether a package that was fetched early does not agree with its own lists: some of it may come anew."""
-    root = home.staging / f"{_FETCHING}{claim.id}" / PACKAGE
-    try:
-        return claim.fault is not None or not agreeing(root / (claim.folder or claim.members[0]))
-    except BadInput:
-        return False  # a list that nobody can read is for the run to refuse
 
 
 def _remembered(home: Home) -> dict[str, _Seen]:

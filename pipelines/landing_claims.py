@@ -111,7 +111,7 @@ def claim_id(name: str) -> str:
 
 def claim_folder(name: str, members: int) -> str | None:
     """The folder that holds a package of several loose entries; None where it is one entry."""
-    return (_UNSAFE.sub("-", Path(name).stem) or "package") if members > 1 else None
+    return (_UNSAFE.sub("-", Path(name).stem)[:100] or "package") if members > 1 else None
 
 
 def take(home: Home, claim: Claim) -> Claim:

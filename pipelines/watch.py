@@ -11,6 +11,8 @@ taken up by the next look.
 """
 
 import time
+from collections.abc import Generator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -115,29 +117,44 @@ def look(home: Home, rules: LandingConfig, runs: Runs) -> WatchReport:
     for landed in (*whole, *late):
         claim_package(home, landed)
         record_event(home, "scene.landed", landed.name, files=landed.files, bytes=landed.size, why=landed.why)
-    fetched, elsewhere = _from_bucket(home, rules)
-    seen = [_followed(home, claim, rules, runs) for claim in claims(home)]
+    seen, elsewhere, fetched = dict[str, Seen](), list[Seen](), 0
+    _follow(home, rules, runs, seen)
+    with closing(_from_bucket(home, rules)) as bucket:  # while the lock is held
+        for each in bucket:
+            if isinstance(each, Seen):
+                elsewhere.append(each)
+            else:
+                fetched += 1
+                _follow(home, rules, runs, seen)
     taken = {landed.name for landed in (*whole, *late)}
-    seen += [_arriving(landed) for landed in found if landed.name not in taken]
-    return WatchReport(taken=len(taken) + fetched, packages=(*seen, *elsewhere))
+    arriving = (_arriving(landed) for landed in found if landed.name not in taken)
+    return WatchReport(taken=len(taken) + fetched, packages=(*seen.values(), *arriving, *elsewhere))
 
 
-def _from_bucket(home: Home, rules: LandingConfig) -> tuple[int, list[Seen]]:
-    """Take what is whole in the bucket, where there is one. What is wrong there keeps nothing else waiting."""
+def _follow(home: Home, rules: LandingConfig, runs: Runs, seen: dict[str, Seen]) -> None:
+    """Follow up claims, and keep by id what was found: those that this look has not seen, or saw running."""
+    for claim in claims(home):
+        if claim.id not in seen or seen[claim.id].state == "running":
+            seen[claim.id] = _followed(home, claim, rules, runs)
+
+
+def _from_bucket(home: Home, rules: LandingConfig) -> Generator[Claim | Seen, None, None]:
+    """Take what is whole in the bucket, where there is one. What is wrong there keeps nothing else waiting.
+
+    Fetching may take long: between two packages the caller follows up what is there.
+    """
     if rules.bucket is None:
-        return 0, []
-    fetched, seen = 0, list[Seen]()
+        return
     try:
         for found in take_from_bucket(home, rules, now=time.time()):
             if isinstance(found, Pending):
-                seen.append(Seen(package=found.name, state="arriving", why=found.why))
+                yield Seen(package=found.name, state="arriving", why=found.why)
             else:
-                fetched += 1
                 files = len(found.origin.objects) if found.origin else 0
                 record_event(home, "scene.landed", found.name, files=files, bytes=found.size, why=rules.bucket.url)
+                yield found
     except (Retryable, BadInput) as error:
-        seen.append(Seen(package=rules.bucket.url, state="waiting", why=str(error), reasons=(error.kind,)))
-    return fetched, seen
+        yield Seen(package=rules.bucket.url, state="waiting", why=str(error), reasons=(error.kind,))
 
 
 def _arriving(landed: Landed) -> Seen:

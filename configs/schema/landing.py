@@ -26,6 +26,14 @@ class LandingBucket(Value):
         default=30.0,
         description="how often the bucket is listed while the house is up: nothing rings when an object comes",
     )
+    most_packages: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=16,
+        description="so many packages are fetched and in work at once; the rest waits in the bucket. What is held for "
+        "want of something is not counted",
+    )
+    most_gb: Annotated[float, Field(gt=0, le=1e6)] = Field(
+        default=50.0, description="nor is more fetched while those are larger than this together, or by one look"
+    )
     afterwards: Literal["delete", "move"] = Field(
         default="delete",
         description="what becomes of the objects of a package whose copy is in HOME/inputs; move: to PREFIX.taken. "

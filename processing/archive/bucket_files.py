@@ -2,19 +2,24 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from processing.archive.objects import Place, explained, open_objects
+from processing.model.errors import BadInput
 
 _CHUNK = 8 << 20
 _COPIED_BY_SERVER = 5_000_000_000
 """S3 copies no object in one request that is larger."""
+_NO_PATH = re.compile(r'invalid path: .*?Path "(?P<key>.+?)"(?: contained |: )', re.DOTALL)
+_NO_LISTING = "invalid list response"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +39,12 @@ def list_objects(place: Place, *, most: int | None = None) -> Iterator[StoredObj
     ------
     Retryable, BadInput
         As :func:`processing.archive.objects.explained`.
+    BadInput
+        ``s3.key``: one object's name is no path (``//``, ``/./`` or ``/../`` in it), and so none is listed;
+        ``s3.listing``: the answer is no listing.
     """
     seen = 0
-    with explained(place):
+    with explained(place), _readable(place):
         for batch in obstore.list(open_objects(place), chunk_size=1000):
             for found in batch:
                 if seen == most:
@@ -45,8 +53,34 @@ def list_objects(place: Place, *, most: int | None = None) -> Iterator[StoredObj
                 yield StoredObject(key=found["path"], size=found["size"], etag=found["e_tag"])
 
 
+@contextlib.contextmanager
+def _readable(place: Place) -> Iterator[None]:
+    """Tell a listing that came, and cannot be read, from one that did not come."""
+    try:
+        yield
+    except BaseError as error:
+        text = str(error)
+        if named := _NO_PATH.search(text):
+            raise BadInput(
+                f"an object's name is no path, and so none is listed: {named['key'][:200]!r}",
+                kind="s3.key",
+                where=str(place),
+                remedy="Remove that object, or give it a name without '//', '.', '..' and control characters.",
+            ) from None
+        if _NO_LISTING in text:
+            raise BadInput(
+                "what the server answered is no list of objects",
+                kind="s3.listing",
+                where=str(place),
+                remedy="Check that the endpoint is that of an S3 server.",
+            ) from None
+        raise
+
+
 def fetch_objects(place: Place, wanted: Iterable[tuple[StoredObject, Path]]) -> bool:
     """Write objects into files; False if one of them is another by now, or gone: then the rest is not fetched.
+
+    An empty one that is not there under its name stands for a folder, and becomes one.
 
     Raises
     ------
@@ -60,16 +94,22 @@ def fetch_objects(place: Place, wanted: Iterable[tuple[StoredObject, Path]]) -> 
 
 
 def _fetch(store: ObjectStore, place: Place, found: StoredObject, target: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError), explained(place, found.key):
-        answer = obstore.get(store, found.key)
-        if not _is(answer.meta["e_tag"], answer.meta["size"], found):
+    try:
+        with explained(place, found.key):
+            answer = obstore.get(store, found.key)
+            if not _is(answer.meta["e_tag"], answer.meta["size"], found):
+                return False
+            size = 0
+            with target.open("xb") as file:
+                for chunk in answer.stream(min_chunk_size=_CHUNK):
+                    size += file.write(chunk)
+            return size == found.size
+    except FileNotFoundError:
+        if found.size:
             return False
-        size = 0
-        with target.open("xb") as file:
-            for chunk in answer.stream(min_chunk_size=_CHUNK):
-                size += file.write(chunk)
-        return size == found.size
-    return False
+    # Some programs make an empty object "name/" for a folder: it is listed without the slash, and not found so.
+    target.mkdir()
+    return True
 
 
 def remove_objects(place: Place, gone: Iterable[StoredObject]) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from pipelines.watch import WatchReport
 from processing.archive.bucket_files import StoredObject, is_safe
 from processing.model.quality import Outcome
 from tests.pipelines.small_delivery import small_lattice, write_delivery
+from tests.services.flat_bucket import FlatBucket, flat_bucket
 from tests.services.proxy import fault_proxy
 from tests.services.seaweed import S3Server
 
@@ -50,10 +51,12 @@ class Bucket:
         return bytes(obstore.get(self.store, key).bytes())
 
     def rules(self, *, endpoint: str | None = None, afterwards: str = "delete", **more: object) -> LandingConfig:
-        bucket = LandingBucket.model_validate(
-            {"url": f"s3://{self.name}/in", "endpoint": endpoint or self.server.endpoint, "afterwards": afterwards}
-        )
-        return LandingConfig.model_validate({"stable_seconds": 0, "bucket": bucket} | more)
+        return rules_of(self.name, endpoint or self.server.endpoint, {"afterwards": afterwards}, **more)
+
+
+def rules_of(name: str, endpoint: str, limits: dict[str, object] | None = None, **more: object) -> LandingConfig:
+    bucket = LandingBucket.model_validate({"url": f"s3://{name}/in", "endpoint": endpoint} | (limits or {}))
+    return LandingConfig.model_validate({"stable_seconds": 0, "bucket": bucket} | more)
 
 
 class Runs:
@@ -62,9 +65,12 @@ class Runs:
     def __init__(self, home: Home, ends: Outcome | None = None, *reasons: str) -> None:
         self.home, self.ends, self.reasons = home, ends, reasons
         self.got: dict[str, dict[str, bytes]] = {}
+        self.beside: dict[str, list[str]] = {}
+        """By name of a package what was claimed when its run was asked for the first time."""
 
     def __call__(self, claim: Claim) -> RunState:
         package = claim.package(self.home)
+        self.beside.setdefault(claim.name, [other.name for other in claims(self.home)])
         self.got[claim.key] = contents(package)
         if self.ends is not None:
             outcome = PackageOutcome(package=str(package), outcome=self.ends, reasons=self.reasons)
@@ -87,6 +93,14 @@ def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     return Bucket(s3)
+
+
+@pytest.fixture
+def flat(monkeypatch: pytest.MonkeyPatch) -> Iterator[FlatBucket]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    with flat_bucket() as server:
+        yield server
 
 
 @pytest.fixture
@@ -172,6 +186,111 @@ def test_an_archive_with_a_marker_or_a_list_beside_it(home: Home, bucket: Bucket
     assert bucket.listed("in/") == ["in/.hidden/x", "in/a.zip", "in/c.zip.part"]
 
 
+@pytest.mark.parametrize(
+    "scene",
+    [
+        {"scene/data": b"x", "scene/data/x.tif": b"y"},
+        {"scene/data": b"x", "scene/data/": b"", "scene/b": b"b"},
+        {"scene": b"x", "scene/x.tif": b"y"},
+        {"sc\\ene": b"x"},
+        {f"{'s' * 300}/a": b"x"},
+    ],
+    ids=["a file that is a folder", "a marker beside an object", "the package itself", "backslash", "long"],
+)
+def test_names_that_no_disk_takes_stop_nothing_else(home: Home, flat: FlatBucket, scene: dict[str, bytes]) -> None:
+    home.landing.mkdir(parents=True)
+    (home.landing / "local.zip").write_bytes(b"local")
+    flat.objects = {f"in/{key}": content for key, content in (scene | {"z.zip": b"z", "a.zip": b"a"}).items()}
+    rules, runs = rules_of(flat.name, flat.endpoint), Runs(home)
+    report = look(home, rules, runs)
+    told = {seen.package: seen.state for seen in report.packages}
+    (name,) = {key.partition("/")[0] for key in scene}
+    assert told == {"local.zip": "running", "z.zip": "running", "a.zip": "running", name: "quarantined"}
+    assert {seen.reasons for seen in report.packages if seen.package == name} == {("path.escape",)}
+    (folder,) = {key.rpartition("reason.json")[0] for key in flat.objects if key.endswith("/reason.json")}
+    assert folder.startswith("in.quarantine/")
+    kept = {key: content for key, content in scene.items() if content}
+    assert {key: flat.objects[folder + key] for key in kept} == kept
+    assert not any(f"in/{key}" in flat.objects for key in kept)
+
+
+def test_what_this_machine_cannot_write_waits_and_keeps_no_other_waiting(tmp_path: Path, flat: FlatBucket) -> None:
+    """The path of a file ends at 4096 bytes on Linux, and that of the installation is a part of it."""
+    home = Home.resolve(tmp_path.joinpath(*["h" * 200] * 16))
+    flat.objects = {f"in/scene/{'/'.join(['k' * 200] * 4)}": b"x", "in/z.zip": b"z"}
+    rules, runs = rules_of(flat.name, flat.endpoint), Runs(home)
+    told = {seen.package: seen for seen in look(home, rules, runs).packages}
+    assert {name: seen.state for name, seen in told.items()} == {"scene": "arriving", "z.zip": "running"}
+    assert "File name too long" in told["scene"].why
+    assert [path.name for path in home.staging.glob("bucket-*")] == []
+
+
+@pytest.mark.parametrize("name", ["MASKS", "CHECKSUM"])
+def test_an_object_that_stands_for_an_empty_folder_is_one(
+    home: Home, flat: FlatBucket, clock: Callable[[float], None], name: str
+) -> None:
+    rules, runs = rules_of(flat.name, flat.endpoint, stable_seconds=60), Runs(home)
+    flat.objects = {f"in/{key}": content for key, content in (SCENE | {f"scene/{name}/": b""}).items()}
+    assert "may change yet" in look(home, rules, runs).packages[0].why
+    clock(61)
+    assert states(look(home, rules, runs)) == ["running"]
+    (claim,) = claims(home)
+    assert (claim.package(home) / name).is_dir()
+    assert list(runs.got.values()) == [SCENE]
+    runs.ends, runs.reasons = Outcome.PUBLISHED, (NOT_KEPT,)
+    assert "published" in states(look(home, rules, runs))
+    assert [key for key in flat.objects if key.startswith("in/")] == [f"in/scene/{name}/"]
+
+
+@pytest.mark.parametrize("key", ["scene//x.tif", "scene/./x.tif", "scene/../x.tif"])
+def test_a_name_that_cannot_be_listed_is_told(home: Home, flat: FlatBucket, key: str) -> None:
+    flat.objects = {f"in/{key}": b"x"}
+    (seen,) = look(home, rules_of(flat.name, flat.endpoint), Runs(home)).packages
+    assert (seen.state, seen.reasons) == ("waiting", ("s3.key",))
+    assert f"'in/{key}'" in seen.why
+
+
+def test_an_answer_that_is_no_listing_is_told(home: Home, flat: FlatBucket) -> None:
+    flat.listing = b"<html><body>Welcome</html>"
+    (seen,) = look(home, rules_of(flat.name, flat.endpoint), Runs(home)).packages
+    assert (seen.state, seen.reasons) == ("waiting", ("s3.listing",))
+
+
+def test_what_is_there_goes_on_while_more_is_fetched(home: Home, flat: FlatBucket) -> None:
+    """A claim has its run before the next package is fetched."""
+    home.landing.mkdir(parents=True)
+    (home.landing / "local.zip").write_bytes(b"local")
+    flat.objects = {"in/a.zip": b"a", "in/b.zip": b"b"}
+    runs = Runs(home)
+    report = look(home, rules_of(flat.name, flat.endpoint), runs)
+    assert [(seen.package, seen.state) for seen in report.packages] == [
+        ("local.zip", "running"), ("a.zip", "running"), ("b.zip", "running")
+    ]  # fmt: skip
+    assert runs.beside == {
+        "local.zip": ["local.zip"], "a.zip": ["local.zip", "a.zip"], "b.zip": ["local.zip", "a.zip", "b.zip"]
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("limits", "why"), [({"most_packages": 2}, "2 packages"), ({"most_gb": 1.5e-9}, "0.0 GB")])
+def test_the_rest_waits_in_the_bucket_while_enough_is_in_work(
+    home: Home, flat: FlatBucket, clock: Callable[[float], None], limits: dict[str, object], why: str
+) -> None:
+    rules, runs = rules_of(flat.name, flat.endpoint, limits), Runs(home)
+    flat.objects = {f"in/{name}.zip": name.encode() for name in "bcd"}
+    report = look(home, rules, runs)
+    assert {seen.package: seen.state for seen in report.packages} == {
+        "b.zip": "running", "c.zip": "running", "d.zip": "arriving"
+    }  # fmt: skip
+    assert f"waits for its turn: {why}" in report.packages[-1].why
+    clock(60)
+    flat.objects |= {"in/a.zip": b"a"}
+    assert states(look(home, rules, runs)) == ["running", "running", "arriving", "arriving"]
+    # What is held waits for something else, and is not in work. What waits longest has the first turn.
+    runs.ends, runs.reasons = Outcome.HELD, ("dem.missing",)
+    told = {seen.package: seen.state for seen in look(home, rules, runs).packages}
+    assert list(told.items())[:3] == [("b.zip", "held"), ("c.zip", "held"), ("d.zip", "held")]
+
+
 @pytest.mark.parametrize("name", ["scene", "x.zip"])
 def test_what_is_refused_is_kept_on_both_sides_with_its_reason(home: Home, bucket: Bucket, name: str) -> None:
     sent = SCENE if name == "scene" else {name: b"half a zip"}
@@ -212,9 +331,7 @@ def test_what_is_sent_anew_meanwhile_is_the_next_package(home: Home, bucket: Buc
     look(home, rules, runs)
     bucket.send({"x.zip": b"second"})
     runs.ends, runs.reasons = Outcome.PUBLISHED, (NOT_KEPT,)
-    look(home, rules, runs)
-    assert bucket.listed("in/") == ["in/x.zip"]
-    look(home, rules, runs)
+    assert states(look(home, rules, runs)) == ["published", "published"]
     assert [got["x.zip"] for got in runs.got.values()] == [b"first", b"second"]
     assert bucket.listed() == []
 
