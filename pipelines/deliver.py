@@ -19,12 +19,11 @@ from pydantic import BaseModel, ConfigDict
 from catalogs.delivery.order import Order, OrderState
 from catalogs.delivery.order_desk import HOUSE, note, open_desk
 from catalogs.delivery.order_store import now_utc
-from catalogs.delivery.order_tending import package_folder, tend
+from catalogs.delivery.order_tending import is_being_made, package_folder, tend
 from catalogs.delivery.package import DELIVERY, open_delivery, require_sound
 from catalogs.delivery.package_keys import signing_key
 from pipelines.deliver_requests import DeliverRequest
 from pipelines.deliver_send import send_package
-from pipelines.journal import record_event
 from pipelines.observe import report_progress
 from pipelines.tasks import RETRIES, Record, installation
 from processing.model.errors import QyranError
@@ -93,7 +92,8 @@ def due(request: DeliverRequest) -> Record:
     if not (home.path / "orders").is_dir():
         return {"orders": []}
     with open_desk(home.path) as desk:
-        return {"orders": [order.id for order in tend(desk)]}
+        # One that another run is making would only keep this one waiting.
+        return {"orders": [order.id for order in tend(desk) if not is_being_made(home.path, order.id)]}
 
 
 @task(name="make", task_run_name="make {order_id}", persist_result=False, **RETRIES)
@@ -106,8 +106,6 @@ def make(request: DeliverRequest, order_id: str) -> Record:
     with open_desk(home.path) as desk:
         place = Workplace(home=home, registry=registry, desk=desk)
         order = make_package(place, order_id, again=request.again)
-    if order.state == OrderState.READY:
-        record_event(home, "order.delivered", order=order.id, files=len(order.package.files) if order.package else 0)
     return DeliverOutcome.of(order, home.path).model_dump(mode="json")
 
 

@@ -13,7 +13,7 @@ from catalogs.delivery.order_desk import HOUSE, Desk, Standing, audit_of, decide
 from catalogs.delivery.order_package import PackageRecord
 from catalogs.delivery.order_standing import covers, open_reasons
 from catalogs.delivery.order_store import now_utc
-from catalogs.delivery.order_tending import package_folder
+from catalogs.delivery.order_tending import making_lock, package_folder
 from catalogs.delivery.package import DATA, DELIVERY, FORMAT, seal_bag, signed
 from catalogs.delivery.package_keys import signing_key
 from catalogs.delivery.quote import ruling_of
@@ -22,6 +22,7 @@ from configs.registry import Registry
 from configs.schema.policies import LicenceConfig
 from configs.settings import Home
 from pipelines.deliver_items import FINGERPRINT, Given, item_bytes, make_item
+from pipelines.journal import record_event
 from pipelines.observe import report_progress
 from processing.archive import durable
 from processing.archive.disk_faults import disk_faults
@@ -63,7 +64,7 @@ def make_package(place: Workplace, order_id: str, *, again: bool = False) -> Ord
         If the disk or the audit log cannot take it now: the order stays ``in_progress``, for another try.
     """
     home, desk = place.home, place.desk
-    with durable.exclusive(home.staging / f"order-{order_id}.lock"):
+    with durable.exclusive(making_lock(home.path, order_id)):
         order = desk.orders.find(order_id)
         standing = _standing(desk, order)
         if standing is None:
@@ -80,7 +81,11 @@ def make_package(place: Workplace, order_id: str, *, again: bool = False) -> Ord
         try:
             with disk_faults(staging):
                 durable.make_folders(staging / DATA)
-                return _made(place, order, standing, staging)
+                order = _made(place, order, standing, staging)
+                if not done:
+                    files = 0 if order.package is None else len(order.package.files)
+                    record_event(home, "order.delivered", order=order.id, files=files)
+                return order
         except (BadInput, Conflict, Denied) as error:
             return _failed(desk, order, error)
         finally:

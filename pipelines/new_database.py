@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from processing.archive import durable
 from processing.kernel_cache import choose_kernel_cache
 
 DATABASE = "prefect.db"
@@ -48,15 +49,19 @@ def make_empty_database() -> None:
 
 
 def place_database(prefect_home: Path) -> None:
-    """Put the copy into a home that has no database yet; whoever comes first wins."""
+    """Put the copy into a home that has no database yet; whoever comes first wins.
+
+    Where that cannot be done, Prefect makes its own.
+    """
     place, kept = prefect_home / DATABASE, empty_database()
     if place.exists() or not kept.is_file():
         return
     draft = prefect_home / f".{DATABASE}.{os.getpid()}"
-    try:
-        shutil.copyfile(kept, draft)
-        draft.chmod(0o600)
-        with suppress(FileExistsError):
-            os.link(draft, place)
-    finally:
-        draft.unlink(missing_ok=True)
+    with suppress(OSError):
+        try:
+            shutil.copyfile(kept, draft)
+            draft.chmod(0o600)
+            durable.sync_file(draft)
+            os.link(draft, place)  # not a rename: nothing that is there is replaced
+        finally:
+            draft.unlink(missing_ok=True)

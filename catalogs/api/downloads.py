@@ -15,7 +15,7 @@ from catalogs.api.answers import matches
 from catalogs.api.errors import NotFound, refusal
 from catalogs.api.links import DOWNLOAD
 from catalogs.api.on_record import OnRecord
-from catalogs.api.parents import REPORT, known_parents, tells_of_hidden
+from catalogs.api.parents import NAMING, known_parents, tells_of_hidden
 from catalogs.api.places import item_of, place_of
 from catalogs.api.principal import Principal, principal_of
 from catalogs.api.rights import actions_of
@@ -97,7 +97,7 @@ def find_file(
     whole = asking.rights.whole_file(item, asset, key)
     if not whole and action is not Action.PREVIEW:
         raise NotFound("there is no such item")
-    if key == REPORT and tells_of_hidden(item, known_parents(store, asking, (item,))):
+    if key in NAMING and tells_of_hidden(item, known_parents(store, asking, (item,))):
         raise NotFound("there is no such item")
     target = place_of(home, item, str(asset["href"]), earlier=bool(version))
     base, _, inner = rest.partition("/")

@@ -55,12 +55,14 @@ async def everybodys_orders(
     request: Request,
     state: Annotated[list[OrderState] | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    oldest_first: bool = False,
 ) -> Json:
-    """Everybody's orders, newest first, and how many there are in each state."""
+    """Everybody's orders, newest first unless asked otherwise, and how many there are in each state."""
     officer_of(request)
 
     def work(desk: Desk) -> dict[str, Any]:
-        found = desk.orders.listed(states=state or (), limit=limit)
+        found = desk.orders.listed(states=state or (), limit=limit, offset=offset, oldest_first=oldest_first)
         return {"orders": [_document(desk, order) for order in found], "counts": desk.orders.counts()}
 
     return Json(await at_desk(request, work), headers=_UNKEPT)

@@ -4,7 +4,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from catalogs.api.rights import Reduced
@@ -54,10 +54,14 @@ def _one_at_a_time(name: str) -> Iterator[None]:
 
 
 def _make_room(folder: Path) -> None:
-    """Forget those that were not looked at for longest."""
-    kept = sorted(((path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("*.tif")), reverse=True)
+    """Forget those that were not looked at for longest. Others make copies and room meanwhile."""
+    kept = []
+    for path in folder.glob("[!.]*.tif"):  # what begins with a dot is being made
+        with suppress(FileNotFoundError):
+            stat = path.stat()
+            kept.append((stat.st_mtime, stat.st_size, path))
     total = 0
-    for _, size, path in kept:
+    for _, size, path in sorted(kept, reverse=True):
         total += size
         if total > MAX_BYTES:
             path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from catalogs.delivery.order_states import OrderState
 from catalogs.delivery.order_store import DATABASE, FOLDER, open_orders
-from catalogs.delivery.order_tending import TENDED, is_changed_by_time
+from catalogs.delivery.order_tending import TENDED, is_being_made, is_changed_by_time
 from catalogs.delivery.subscriptions import SubscriptionState, moment
 from catalogs.delivery.subscriptions_send import DUE
 from catalogs.delivery.subscriptions_store import FILE, ORDERED, TRIED_AGAIN
@@ -34,11 +34,15 @@ _QUESTIONS = (
 
 
 def due_orders(home: Path, now: datetime) -> frozenset[str]:
-    """Ids of orders that are to be delivered, and of those that time has changed: released, or expired."""
+    """Ids of orders that are to be delivered, and of those that time has changed: released, or expired.
+
+    One that somebody is making needs nobody else.
+    """
     if not (home / FOLDER / DATABASE).is_file():
         return frozenset()
     orders = open_orders(home)
-    ready = {order.id for order in orders.listed(states=(OrderState.ACCEPTED, OrderState.IN_PROGRESS))}
+    open_ = orders.listed(states=(OrderState.ACCEPTED, OrderState.IN_PROGRESS))
+    ready = {order.id for order in open_ if not is_being_made(home, order.id)}
     return frozenset(ready | {order.id for order in orders.listed(states=TENDED) if is_changed_by_time(order, now)})
 
 

@@ -126,9 +126,15 @@ class OrderStore:
         return found
 
     def listed(
-        self, *, customer: str | None = None, states: Iterable[OrderState] = (), limit: int | None = None
+        self,
+        *,
+        customer: str | None = None,
+        states: Iterable[OrderState] = (),
+        limit: int | None = None,
+        offset: int = 0,
+        oldest_first: bool = False,
     ) -> tuple[Order, ...]:
-        """Orders, newest first.
+        """Orders, newest first or oldest first.
 
         Parameters
         ----------
@@ -136,6 +142,8 @@ class OrderStore:
             Only this one's.
         states
             Only in one of these; none: in any.
+        limit, offset
+            At most so many, beyond the first ``offset``.
         """
         wanted = sorted(states)
         where, values = ["1"], list[str | int]()
@@ -145,9 +153,13 @@ class OrderStore:
         if wanted:
             where.append(f"state IN ({', '.join('?' * len(wanted))})")
             values += wanted
-        values.append(-1 if limit is None else limit)
+        values += [-1 if limit is None else limit, offset]
+        way = "ASC" if oldest_first else "DESC"
         # What is put into the text is our own words; what comes from outside is bound.
-        sql = f"SELECT document FROM orders WHERE {' AND '.join(where)} ORDER BY created DESC, id DESC LIMIT ?"  # noqa: S608
+        sql = (
+            f"SELECT document FROM orders WHERE {' AND '.join(where)} "  # noqa: S608
+            f"ORDER BY created {way}, id {way} LIMIT ? OFFSET ?"
+        )
         with self._reading() as connection:
             return tuple(_order(row) for row in connection.execute(sql, values))
 

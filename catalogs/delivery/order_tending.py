@@ -61,3 +61,13 @@ def discard_package(home: Path, order_id: str) -> None:
     if folder.exists():
         durable.move(folder, gone)
     shutil.rmtree(gone, ignore_errors=True)
+
+
+def making_lock(home: Path, order_id: str) -> Path:
+    """The lock that is held while an order's package is made."""
+    return home / "staging" / f"order-{order_id}.lock"
+
+
+def is_being_made(home: Path, order_id: str) -> bool:
+    """Whether some process makes an order's package at this moment."""
+    return durable.is_held(making_lock(home, order_id))

@@ -9,12 +9,16 @@ import pytest
 from catalogs.delivery.order_desk import open_desk
 from catalogs.delivery.order_due import Changes, due_orders
 from catalogs.delivery.order_store import now_utc
+from catalogs.delivery.order_tending import making_lock
 from catalogs.delivery.subscriptions import SubscriptionRequest
 from catalogs.delivery.subscriptions_desk import open_subscriptions, subscribe
 from configs.settings import Home
 from pipelines import bell_ears
 from pipelines.bell_ears import OrderEar, SubscriptionEar
+from pipelines.deliver import due
+from pipelines.deliver_requests import DeliverRequest
 from pipelines.subscriptions_serve import serve
+from processing.archive import durable
 
 
 @pytest.fixture
@@ -41,6 +45,21 @@ def test_an_order_is_heard_until_it_is_made(house, passes):
     assert again != first, "nobody saw to it: its run may have died"
     house.make(order.id)
     assert ear.sounds() == frozenset()
+
+
+def test_an_order_that_is_being_made_needs_nobody_else(house, passes):
+    ear = OrderEar(Home(house.home))
+    order = house.order("akimat")
+    with durable.exclusive(making_lock(house.home, order.id)):
+        assert ear.sounds() == frozenset()
+        assert due.fn(DeliverRequest(home=str(house.home))) == {"orders": []}
+    passes(61)
+    assert len(ear.sounds()) == 1, "its run has died"
+    assert due.fn(DeliverRequest(home=str(house.home))) == {"orders": [order.id]}
+    for _ in range(2):
+        house.make(order.id)
+    events = (house.home / "logs" / "events.jsonl").read_text()
+    assert events.count('"order.delivered"') == 1
 
 
 def test_what_time_alone_makes_due_is_heard_within_a_minute(house, passes, monkeypatch):

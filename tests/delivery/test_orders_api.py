@@ -112,6 +112,15 @@ def test_officers_approve_through_the_api(shop):
             desk.store.put_item(item)
         order = rival.post("/orders", json={"items": [shop.house.name]} | LICENCE).json()
         assert (order["state"], order["history"][-1]["reason"]) == ("held", "approval.needed")
+        later = rival.post("/orders", json={"items": [shop.house.name], "bands": ["red"]} | LICENCE).json()
+        pages = [
+            officer.get("/officers/orders", params={"state": "held", "limit": 1, "offset": at, "oldest_first": first})
+            for first in (True, False) for at in (0, 1, 2)
+        ]  # fmt: skip
+        seen = [[one["id"] for one in page.json()["orders"]] for page in pages]
+        assert {seen[0][0], seen[1][0]} == {order["id"], later["id"]}
+        assert seen == [seen[0], seen[1], [], seen[1], seen[0], []]
+        assert pages[0].json()["counts"]["held"] == 2
         assert officer.post(f"/orders/{order['id']}/approve").json()["state"] == "accepted"
         assert operator.get(f"/orders/{order['id']}").json()["officers"] == [shop.house.ids["aigul"]]
         assert "officers" not in rival.get(f"/orders/{order['id']}").json()

@@ -204,6 +204,20 @@ def test_a_stored_thumbnail_finer_than_the_floor_is_made_anew(plain):
     assert np.abs(np.diff(picture, axis=0)).mean() < 0.6 * np.abs(np.diff(full, axis=0)).mean()
 
 
+def test_copies_that_others_are_making_are_in_nobodys_way(plain):
+    """One that goes away while room is made, and a draft: neither is an error, and neither is removed."""
+    folder = plain.server.home / "cache" / "degraded"
+    folder.mkdir(parents=True, exist_ok=True)
+    draft, gone = folder / ".draft-x.tif", folder / "gone.tif"
+    draft.touch()
+    gone.symlink_to(folder / "not there")
+    before = set(folder.iterdir())
+    assert plain.clients["anybody"].get(f"/tiles/{plain.name}/nir/preview.png").status_code == 200
+    assert set(folder.iterdir()) > before, "no copy was made"
+    draft.unlink()
+    gone.unlink()
+
+
 def every_address(item: dict[str, Any], other: str | None = None) -> list[str]:
     """Every address under which something of an item could be had; ``other``: of an item that is not there."""
     collection, name = str(item["collection"]), other or str(item["id"])

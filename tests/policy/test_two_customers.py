@@ -246,7 +246,8 @@ def test_what_was_made_of_hidden_items_does_not_name_them(scene, who):
     for parents in (names, names[:1]):
         made = json.loads(json.dumps(world.items["open"])) | {"id": "made"}
         made["properties"] |= {"qyran:parents": parents, "qyran:parent_versions": ["v"] * len(parents),
-                               "qyran:stale_because": [f"{parents[-1]} is at version w"]}  # fmt: skip
+                               "qyran:stale_because": [f"{parents[-1]} is at version w"],
+                               "qyran:composite_items": len(parents)}  # fmt: skip
         made["links"] = [*made["links"], *({"rel": "derived_from", "href": f"../../{name}/item.json"}
                                            for name in parents)]  # fmt: skip
         world.server.store.put_item(made)
@@ -257,13 +258,21 @@ def test_what_was_made_of_hidden_items_does_not_name_them(scene, who):
             client.get(f"/stac/collections/{world.collection}/items/made/versions"),
             client.post("/stac/search", json={"ids": ["made"]}),
             client.get(f"/download/{world.collection}/made/quality/quality.json"),
+            client.get(f"/download/{world.collection}/made/iso19139/iso19139.xml"),
         ]
+        store = client.get(
+            f"/download/{world.collection}/made/zarr/{Path(made['assets']['zarr']['href']).name}/zarr.json"
+        )
         if parents == names:
-            assert [answer.status_code for answer in said] == [200, 200, 200, 404]
+            assert [answer.status_code for answer in said] == [200, 200, 200, 404, 404]
+            assert store.status_code == 404
             assert not any(world.id(kind) in answer.text for answer in said for kind in HIDDEN[who])
-            assert all("qyran:parents" not in answer.text for answer in said)
+            assert not any(
+                word in answer.text for answer in said for word in ("qyran:parents", "qyran:composite_items")
+            )
+            assert "zarr" not in said[0].json()["assets"]
         else:
-            assert [answer.status_code for answer in said] == [200] * 4
+            assert [answer.status_code for answer in said] == [200] * 5
             assert all(world.id("open") in answer.text for answer in said[:3])
     asked_by = {"filter": {"op": "a_contains", "args": [{"property": "qyran:parents"}, [names[-1]]]}}
     assert client.post("/stac/search", json=asked_by).status_code == 422

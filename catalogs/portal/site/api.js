@@ -70,9 +70,9 @@ export const paths = {
     `/item/${part(collection)}/${part(id)}` + (version ? `?version=${part(version)}` : ""),
 };
 
-/** What pictures there are of an item. Where its own links name no map, there is none for whoever looks. */
+/** What pictures there are of an item. Where its links, if they were asked for, name no map, there is none. */
 export async function layersOf(item, named, signal) {
-  if (!item.links.some((one) => one.rel === "wmts")) throw new Failure("no_picture");
+  if (item.links?.some((one) => one.rel === "wmts") === false) throw new Failure("no_picture");
   const found = await ask(paths.tiles(named), { signal });
   if (!found.layers.length) throw new Failure("no_picture");
   return found;

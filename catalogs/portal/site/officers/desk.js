@@ -15,6 +15,8 @@ const GROUPS = {
   refused: ["rejected", "cancelled", "failed"],
 };
 
+const PAGE = 100;
+
 export async function show(page, place, signal) {
   const view = place.parts.length ? new One(page, place.parts[0], signal) : new Desk(page, signal);
   return { element: view.element, title: view.title, shown: () => view.load() };
@@ -43,19 +45,36 @@ class Desk {
   }
 
   async load() {
-    const states = GROUPS[this.group].map((state) => `state=${state}`).join("&");
-    const found = await askAsOfficer(this.list, `/officers/orders?${states}`, { signal: this.signal }, "/desk");
-    if (!found) return;
+    this.shown = h("ul", { class: "orders" });
+    this.more = h("button", { type: "button", class: "plain", on: { click: () => this.next() } }, t("results.more"));
+    await this.next();
+  }
+
+  /** The next orders of the group: what waits longest comes first, of the others the newest. */
+  async next() {
+    const { group, shown } = this;
+    const asked = new URLSearchParams(GROUPS[group].map((state) => ["state", state]));
+    asked.set("limit", PAGE);
+    asked.set("offset", shown.children.length);
+    asked.set("oldest_first", group === "waiting");
+    const found = await askAsOfficer(this.list, `/officers/orders?${asked}`, { signal: this.signal }, "/desk");
+    // Somebody may have chosen another group meanwhile.
+    if (!found || shown !== this.shown) return;
     this.drawGroups(found.counts);
-    fill(this.list, found.orders.length ? h("ul", { class: "orders" }, found.orders.map(line))
-      : h("div", { class: "notice empty" }, icon("check"), h("p", {}, t(this.group === "waiting" ? "desk.nothing_waits" : "orders.empty"))));
+    shown.append(...found.orders.map(line));
+    const all = this.count(found.counts, group);
+    fill(this.list, shown.children.length ? [shown, found.orders.length === PAGE && shown.children.length < all ? this.more : null]
+      : h("div", { class: "notice empty" }, icon("check"), h("p", {}, t(group === "waiting" ? "desk.nothing_waits" : "orders.empty"))));
+  }
+
+  count(counts, group) {
+    return GROUPS[group].reduce((sum, state) => sum + (counts[state] ?? 0), 0);
   }
 
   drawGroups(counts) {
-    const count = (group) => GROUPS[group].reduce((sum, state) => sum + (counts[state] ?? 0), 0);
     fill(this.groups, Object.keys(GROUPS).map((group) => h("button", {
       type: "button", class: "chip", "aria-pressed": String(group === this.group), on: { click: () => this.choose(group) },
-    }, t(`desk.group.${group}`), h("b", {}, count(group)))));
+    }, t(`desk.group.${group}`), h("b", {}, this.count(counts, group)))));
   }
 
   async choose(group) {
