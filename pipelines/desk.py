@@ -24,7 +24,7 @@ from pipelines.requests import SceneRequest, Verdict
 from processing.archive import durable
 from processing.archive.held import HeldProduct, held_products, hold, let_go, release
 from processing.archive.layout import revision_of
-from processing.archive.write import Divert
+from processing.archive.write import Divert, published, refuse_other_package
 from processing.model.errors import BadInput, Conflict
 from processing.model.product import Product, ProductDraft
 from processing.model.quality import Outcome
@@ -180,7 +180,9 @@ def decide(
     BadInput
         ``item.unknown``; ``desk.reason`` without a name or a reason.
     Conflict
-        ``desk.decided`` if the opposite was decided before and only not carried out.
+        ``desk.decided`` if the opposite was decided before and only not carried out; as
+        :func:`~processing.archive.write.refuse_other_package` where what is to be accepted came too late: nothing is
+        put on record then, and it can be rejected.
     """
     if not by.strip() or not reason.strip():
         raise BadInput("a decision needs a name and a reason", kind="desk.reason", remedy="Give --by and --reason.")
@@ -194,6 +196,9 @@ def decide(
             where=record.item,
             remedy=f"Decide to {before.verdict} again to have that carried out.",
         )
+    present = published(home.path, product.collection, product.id)
+    if verdict is Verdict.ACCEPT and present is not None:
+        refuse_other_package(present, product)
     decision = before or Decision(
         item=record.item,
         revision=product.revision,

@@ -2,11 +2,12 @@
 
 A near-real-time delivery is published as it comes; a better one of the same scene (a final orbit or attitude, more
 bands, the rest of the strip) becomes the next version of the same item. The archive refuses the other way round
-(:func:`processing.archive.write.refuse_other_package`); what is found here is found before anything is computed.
+(:func:`processing.archive.write.refuse_other_package`); what is found here is found before anything is computed. What
+waits at the desk counts too, though nothing is lost yet: a lesser delivery waits until that is decided.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -15,17 +16,20 @@ import shapely
 from shapely.geometry import Polygon, shape
 
 from configs.settings import Home
+from pipelines.desk_decisions import decision_on
 from pipelines.journal import read_events, record_event
 from pipelines.outcomes import Stop
 from pipelines.planning import PlannedProduct
+from pipelines.requests import Verdict
 from pipelines.revisions import product_versions
 from processing.archive import durable
 from processing.archive.held import held_products
-from processing.archive.write import published, refuse_other_package
+from processing.archive.layout import revision_of
+from processing.archive.write import published, rank_of, refuse_other_package
 from processing.model.errors import Conflict
 from processing.model.product import Product, ProductDraft, item_id
 from processing.model.quality import Outcome
-from processing.model.timeliness import timeliness_of
+from processing.model.timeliness import Rank, timeliness_of
 
 UPGRADE = "scene.upgraded"
 """The event."""
@@ -54,37 +58,84 @@ def placed(home: Home, planned: PlannedProduct) -> PlannedProduct | Stop:
         From a delivered package.
     """
     draft = planned.draft
-    present = published(home.path, draft.collection, draft.id) or _part_or_whole(home, planned)
-    if present is not None and present.id != draft.id:
-        planned = replace(planned, draft=draft.model_copy(update={"id": present.id}))
-    waiting = [
-        held.product
-        for held in held_products(home.path)
-        if (held.product.collection, held.product.id) == (draft.collection, planned.draft.id)
-    ]
-    try:
-        for product in (*([] if present is None else [present]), *waiting):
-            refuse_other_package(product, planned.draft)
-    except Conflict as error:
-        return Stop.of(error, Outcome.REJECTED)
-    return planned
+    ids = tuple(_ids(draft))
+    rejected = next((each for each in ids if _is_rejected(home, draft, each)), None)
+    if rejected is not None:
+        return replace(planned, draft=draft.model_copy(update={"id": rejected}))  # the desk has its word on that
+    present = next(_of_this_scene(planned, (published(home.path, draft.collection, each) for each in ids)), None)
+    held = [each.product for each in held_products(home.path) if each.product.collection == draft.collection]
+    waiting = list(_of_this_scene(planned, (product for each in ids for product in held if product.id == each)))
+    name = next((product.id for product in (present, *waiting) if product is not None), draft.id)
+    if name != draft.id:
+        planned = replace(planned, draft=draft.model_copy(update={"id": name}))
+    if present is not None:
+        if present.lineage.digest == draft.lineage.digest:
+            return planned  # it is there, whatever waits
+        try:
+            refuse_other_package(present, planned.draft)
+        except Conflict as error:
+            return Stop.of(error, Outcome.REJECTED)
+    return next((stop for stop in (_behind(product, draft) for product in waiting) if stop is not None), planned)
 
 
-def _part_or_whole(home: Home, planned: PlannedProduct) -> Product | None:
-    """The product of another part of the same scene: a part has another centre, so another time in its id."""
-    draft = planned.draft
+def _ids(draft: ProductDraft) -> Iterator[str]:
+    """Ids that its scene may have, its own first: a part has another centre, so another time in its id."""
+    yield draft.id
     delivery_id = str(draft.facts.get("delivery_id", ""))
     code, _, rest = draft.id.partition("_")
     suffix = rest.rpartition("_")[2]
     for seconds in sorted(range(-_PART_S, _PART_S + 1), key=abs):
-        moment = draft.acquired + timedelta(seconds=seconds)
-        found = item_id(code, moment, delivery_id, suffix)
-        if found == draft.id or not (home.products / draft.collection / found).is_dir():
-            continue
-        product = published(home.path, draft.collection, found)
-        if product is not None and product.facts.get("delivery_id") == delivery_id and _overlap(product, planned):
-            return product
-    return None
+        found = item_id(code, draft.acquired + timedelta(seconds=seconds), delivery_id, suffix)
+        if found != draft.id:
+            yield found
+
+
+def _is_rejected(home: Home, draft: ProductDraft, name: str) -> bool:
+    decided = decision_on(home, draft.collection, name, revision_of(draft))
+    return decided is not None and decided.verdict is Verdict.REJECT
+
+
+def _of_this_scene(planned: PlannedProduct, products: Iterable[Product | None]) -> Iterator[Product]:
+    """Those of the same scene as a plan: under its id, or of its delivery and the same ground."""
+    for product in products:
+        if product is not None and (product.id == planned.draft.id or _of_its_ground(product, planned)):
+            yield product
+
+
+def _of_its_ground(product: Product, planned: PlannedProduct) -> bool:
+    delivery_id = str(planned.draft.facts.get("delivery_id", ""))
+    return product.facts.get("delivery_id") == delivery_id and _overlap(product, planned)
+
+
+def _behind(waits: Product, draft: ProductDraft) -> Stop | None:
+    """Why a delivery waits behind another at the desk, of which nothing is published yet; None where it is better."""
+    match rank_of(draft, waits):
+        case None | Rank.BETTER:
+            return None
+        case Rank.WORSE:
+            return _held(
+                waits,
+                reason="scene.better_held",
+                message="a better delivery of this scene waits at the desk: a final one, or one that holds more",
+            )
+        case rank:
+            differs = "in some respects better and in others worse" if rank is Rank.MIXED else "no better and no worse"
+            return _held(
+                waits,
+                reason="scene.other_held",
+                message=f"another delivery of this scene waits at the desk, and this one is {differs}",
+            )
+
+
+def _held(waits: Product, *, reason: str, message: str) -> Stop:
+    return Stop(
+        outcome=Outcome.HELD,
+        reason=reason,
+        message=f"{message}. Nothing of it is published yet",
+        where=f"{waits.collection}/{waits.id}",
+        remedy=f"Keep this package. Decide: qyran desk accept|reject {waits.id} --reason WHY. From landing it is then "
+        "tried again by itself; else process it again.",
+    )
 
 
 def _overlap(product: Product, planned: PlannedProduct) -> bool:

@@ -113,10 +113,8 @@ def refuse_other_package(present: Product, other: Product | ProductDraft) -> Non
         ``scene.better_published`` if what is published is from the better delivery; ``id.conflict`` if neither is.
     """
     was, now = present.lineage.input_of("package"), other.lineage.input_of("package")
-    if was is None or now is None or was.sha256 == now.sha256:
-        return
-    rank = standing(other).against(standing(present))
-    if rank is Rank.BETTER:
+    rank = rank_of(other, present)
+    if was is None or now is None or rank in (None, Rank.BETTER):
         return
     name = f"{present.collection}/{present.id}"
     if rank is Rank.WORSE:
@@ -134,6 +132,13 @@ def refuse_other_package(present: Product, other: Product | ProductDraft) -> Non
         where=now.name,
         remedy="Ask the supplier which is right. If it is this one, withdraw the published item first.",
     )
+
+
+def rank_of(product: Product | ProductDraft, other: Product | ProductDraft) -> Rank | None:
+    """What a product's delivery is to that of another of the same scene; None where both are of the same bytes."""
+    packages = [each.lineage.input_of("package") for each in (product, other)]
+    digests = {None if package is None else package.sha256 for package in packages}
+    return standing(product).against(standing(other)) if len(digests) == 2 and None not in digests else None
 
 
 def standing(product: Product | ProductDraft) -> Standing:

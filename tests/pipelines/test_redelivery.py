@@ -24,16 +24,24 @@ from catalogs.delivery.subscriptions_send import notices
 from catalogs.policy.terms import CustomerClass
 from catalogs.versions import read_versions
 from configs.registry import load_registry
+from configs.schema.landing import LandingConfig
 from configs.settings import Home
+from pipelines.desk import decide, waiting
 from pipelines.journal import read_events
+from pipelines.landing_claims import Claim, claims, save
+from pipelines.landing_runs import RunState, scene_request
 from pipelines.outcomes import PackageOutcome
 from pipelines.passes_book import PassRecord, PassState, pass_record, write_pass
 from pipelines.passes_look import look, pass_table
+from pipelines.reasons import reason
 from pipelines.reproduce import reproduce
-from pipelines.requests import DecisionRequest, ReprocessRequest, SceneRequest
+from pipelines.requests import DecisionRequest, ReprocessRequest, SceneRequest, Verdict
 from pipelines.run import reprocess_items
 from pipelines.subscriptions_serve import serve
+from pipelines.watch import Seen
+from pipelines.watch import look as watch_look
 from processing.archive.open import open_product
+from processing.model.errors import Conflict
 from processing.model.quality import Outcome
 from processing.model.timeliness import ATTITUDE, ORBIT, Rank, Standing, timeliness_of, worst_sources
 from tests.pipelines.redelivered import write_deliveries
@@ -219,14 +227,122 @@ def test_a_final_product_that_waits_at_the_desk_changes_nothing_until_it_is_acce
     (home.configs / "desk.yaml").write_text("review: {valid_percent: 100}\n")
     assert process(packages, "final", home).reasons == ("review.nodata",)
     assert only_item(home) == was
-    # A lesser delivery takes no place at the desk either.
-    assert process(packages, "between", home).reasons == ("scene.better_published",)
+    # A lesser delivery takes no place at the desk either; what is published already has nothing to wait for.
+    assert process(packages, "between", home).reasons == ("scene.better_held",)
+    assert process(packages, "nrt", home).reasons == ("already_published",)
     asked = {"item": was["id"], "verdict": "accept", "by": "aigul", "reason": "whole enough", "home": str(home.path)}
     outcome = PackageOutcome.model_validate(decide_held(DecisionRequest.model_validate(asked)))
     assert (outcome.outcome, outcome.reasons, outcome.timeliness) == (Outcome.PUBLISHED, ("scene.upgraded",), "NTC")
     assert only_item(home)["properties"]["product:timeliness_category"] == "NTC"
     assert only_item(home, "kazeosat-1-ndvi")["properties"]["product:timeliness_category"] == "NTC"
     assert kinds(home, "scene.upgraded") == ["scene.upgraded"]
+
+
+def strict(home: Home, *, on: bool = True) -> None:
+    """Have every product looked at by an operator, or none."""
+    home.configs.mkdir(parents=True, exist_ok=True)
+    (home.configs / "desk.yaml").write_text("review: {valid_percent: 100}\n" if on else "{}\n")
+
+
+def say(home: Home, item: str, verdict: Verdict) -> None:
+    decide(home, load_registry(home.configs), item, verdict=verdict, by="aigul", reason="as seen")
+
+
+def test_a_part_at_the_desk_and_its_whole_published_are_one_item(packages: dict[str, Path], tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    strict(home)
+    assert process(packages, "part", home).reasons == ("review.nodata",)
+    (held,) = waiting(home)
+    strict(home, on=False)
+    assert process(packages, "final", home).outcome is Outcome.PUBLISHED
+    item = only_item(home)
+    assert f"{item['collection']}/{item['id']}" == held.item
+    with pytest.raises(Conflict) as refused:
+        say(home, held.item, Verdict.ACCEPT)
+    assert refused.value.kind == "scene.better_published"
+    assert only_item(home) == item
+    # What could not be carried out is not on record: the officer is free to reject it.
+    say(home, held.item, Verdict.REJECT)
+    assert waiting(home) == ()
+    assert only_item(home) == item
+    assert reproduce(home, held.item).identical
+
+
+def test_a_part_at_the_desk_and_its_whole_at_the_desk_are_one_item(packages: dict[str, Path], tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    strict(home)
+    assert process(packages, "part", home).reasons == ("review.nodata",)
+    (part,) = waiting(home)
+    assert process(packages, "final", home).reasons == ("review.nodata",)
+    (whole,) = waiting(home)
+    assert whole.item == part.item
+    assert whole.revision != part.revision
+    say(home, whole.item, Verdict.ACCEPT)
+    assert only_item(home)["properties"]["version"] == whole.revision
+
+
+def test_a_lesser_delivery_waits_until_the_better_one_at_the_desk_is_decided(
+    packages: dict[str, Path], tmp_path: Path
+) -> None:
+    """Nothing is published yet, and nothing may ever be: who deletes the lesser one may lose the scene."""
+    home = Home(tmp_path / "home")
+    strict(home)
+    assert process(packages, "final", home).reasons == ("review.nodata",)
+    (held,) = waiting(home)
+    for name, why in (("part", "scene.better_held"), ("between", "scene.better_held"), ("other", "scene.other_held")):
+        outcome = process(packages, name, home)
+        assert (outcome.outcome, outcome.reasons, outcome.quarantine) == (Outcome.HELD, (why,), None), name
+        assert "waits at the desk" in str(outcome.message)
+        assert held.item == outcome.where
+        said = " ".join([str(outcome.message), str(outcome.remedy), str(reason(why))])
+        assert "Keep th" in said
+        assert "delete" not in said
+        assert "withdraw" not in said
+    assert waiting(home) == (held,)
+    assert not list(home.products.glob("*/*/item.json"))
+    say(home, held.item, Verdict.REJECT)
+    strict(home, on=False)
+    assert process(packages, "part", home).outcome is Outcome.PUBLISHED
+    part = only_item(home)
+    assert part["id"] != held.item.partition("/")[2], "an item of its own: there is no other"
+    # What was rejected stays rejected, though its scene has an item under another id by now.
+    assert process(packages, "final", home).reasons == ("review.rejected",)
+    assert only_item(home) == part
+
+
+def test_from_the_landing_zone_it_is_tried_again_by_itself(packages: dict[str, Path], tmp_path: Path) -> None:
+    """Its claim keeps the package until the better one is decided, and then it is as if that had never come."""
+    home = Home(tmp_path / "home")
+    strict(home)
+    assert process(packages, "final", home).reasons == ("review.nodata",)
+    (held,) = waiting(home)
+    home.landing.mkdir(parents=True)
+    home.dem.parent.mkdir(parents=True)
+    shutil.copytree(packages["dem"], home.dem)
+    shutil.copytree(packages["between"], home.landing / "between")
+    (seen,) = landing_looked_at(home)
+    assert (seen.state, seen.reasons) == ("held", ("scene.better_held",))
+    (claim,) = claims(home)
+    assert claim.attempt == 2
+    assert (claim.waits_for, claim.package(home).is_dir()) == (("scene.better_held",), True)
+    say(home, held.item, Verdict.REJECT)
+    strict(home, on=False)
+    save(home, claim.model_copy(update={"next_try": datetime.now(UTC) - timedelta(seconds=1)}))
+    (seen,) = landing_looked_at(home)
+    assert (seen.state, claims(home)) == ("published", ())
+    assert only_item(home)["properties"]["version"] != held.revision
+
+
+def landing_looked_at(home: Home) -> tuple[Seen, ...]:
+    from pipelines.process import process_scene
+
+    rules = LandingConfig(stable_seconds=0, derive=())
+
+    def here(claim: Claim) -> RunState:
+        process_scene(scene_request(home, claim, rules))
+        return RunState.ENDED
+
+    return watch_look(home, rules, here).packages
 
 
 def _deliver(home: Home, order_id: str) -> None:
