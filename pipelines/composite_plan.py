@@ -5,6 +5,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
 from configs.registry import Registry
 from configs.schema import RecipeConfig
 from pipelines.composite_request import CompositeRequest
@@ -15,7 +18,8 @@ from pipelines.observe import Report
 from pipelines.planning import PlannedProduct
 from processing.archive.common_grid import common_grid
 from processing.archive.compose import composed_images, survey_inputs
-from processing.archive.composition import Composition, Layer, Survey, by_preference, rings_on
+from processing.archive.composed_area import near, rings_on, share
+from processing.archive.composition import Composition, Layer, Survey, by_preference
 from processing.model.composite_layers import (
     COVERAGE,
     ITEMS,
@@ -29,6 +33,9 @@ from processing.model.composite_layers import (
 from processing.model.errors import BadInput
 from processing.model.product import Encoding, Product, ProductDraft, StoredBand, item_id
 from processing.model.scene import Band
+
+_LITTLE_PERCENT = 0.1
+"""Less of an area than this is told in figures that count, not as nothing."""
 
 
 def plan_composite(
@@ -50,24 +57,35 @@ def plan_composite(
     Raises
     ------
     BadInput
-        ``composite.mixed``, ``composite.grids``, ``composite.outside``, ``composite.group``;
+        ``composite.mixed``, ``composite.grids``, ``composite.outside``, ``composite.group``, ``composite.area``;
         ``composite.nothing_clear`` if no pixel of the area has clear observations enough.
     """
     ordered = sorted(inputs, key=lambda each: (each.product.acquired, each.name))
     require_one_kind(ordered, request.group)
-    composition = _composition(request, ordered)
+    figures, kept = _surveyed(request, ordered, report)
+    while _area(request, kept) != _area(request, ordered):
+        # What is cut off goes by the items, and a record names only those that have a part in it.
+        ordered = kept
+        figures, kept = _surveyed(request, ordered, report)
+    # The grid is that of what has a part in it: so it is found again from the record, which names nothing else.
+    return _planned(request, _composition(request, kept), kept, figures, registry)
+
+
+def _surveyed(
+    request: CompositeRequest, inputs: Sequence[Input], report: Report | None
+) -> tuple["_Figures", list[Input]]:
+    """What flags say of the area, and the inputs with a clear pixel in it."""
+    composition = _composition(request, inputs)
     found = survey_inputs(composition, progress=report)
     if not found.covered:
         raise BadInput(
-            f"no pixel of the area has {request.min_observations} clear observation(s) in {len(ordered)} item(s)",
+            f"no pixel of the area has {request.min_observations} clear observation(s) in {len(inputs)} item(s)",
             kind="composite.nothing_clear",
             where=request.interval,
             remedy="Choose a longer span, allow more cloud, or ask for fewer observations.",
         )
     figures = _Figures.of(composition, found)
-    kept = [each for each in ordered if figures.inputs[each.name][0]]
-    # The grid is that of what has a part in it: so it is found again from the record, which names nothing else.
-    return _planned(request, _composition(request, kept), kept, figures, registry)
+    return figures, [each for each in inputs if figures.inputs[each.name][0]]
 
 
 class _Figures(NamedTuple):
@@ -83,9 +101,14 @@ class _Figures(NamedTuple):
         return cls(found, dict(zip(names, zip(found.clear, found.used, strict=True), strict=True)))
 
 
+def _area(request: CompositeRequest, inputs: Sequence[Input]) -> BaseGeometry:
+    """What of the area is around the inputs: who asks for more than there is gets all there is."""
+    return near(request.geometry, [shape(each.product.geometry) for each in inputs])
+
+
 def _composition(request: CompositeRequest, inputs: Sequence[Input]) -> Composition:
     groups = [each.group(request.group) for each in inputs]
-    rings = rings_on(request.geometry, groups[0].crs)
+    rings = rings_on(_area(request, inputs), groups[0].crs)
     edges = [ring.bounds for ring in rings]
     bounds = (
         min(edge[0] for edge in edges),
@@ -233,11 +256,12 @@ def _report(
 ) -> dict[str, Any]:
     """What the survey says, for the quality report: percent of the area that was asked for."""
     size = abs(composition.geobox.affine.a)
-    area = composition.area / size**2
+    area = composition.area / size**2 / share(_area(request, inputs), request.geometry)
     total = figures.total
 
     def percent(pixels: int) -> float:
-        return round(min(100.0 * pixels / area, 100.0), 3)
+        exact = min(100.0 * pixels / area, 100.0)
+        return round(exact, 3) if exact >= _LITTLE_PERCENT else float(f"{exact:.3g}")
 
     return {
         "method": request.method.value,

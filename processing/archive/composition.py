@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from odc.geo.geobox import GeoBox
-from pyproj import CRS, Transformer
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
@@ -48,8 +47,6 @@ _PIECE_BYTES = 96 << 20
 _PIXEL_BYTES = 16
 """Of one pixel of one input: its flag, its number, its copies in order."""
 _LEAST_ROWS = 10
-_DENSE_PARTS = 256
-"""Into so many pieces the longest side of an area is cut before it leaves the degrees: straight lines are curves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,24 +106,6 @@ def by_preference(layers: Sequence[Layer], method: Method) -> tuple[Layer, ...]:
     return tuple(ordered)
 
 
-def rings_on(area: BaseGeometry, crs: str) -> tuple[Polygon, ...]:
-    """Rings of an area on a map: what lies inside an odd number of them is in the area.
-
-    Parameters
-    ----------
-    area
-        Valid polygons, degrees of WGS 84, longitude first.
-    crs
-        Of the map.
-    """
-    west, south, east, north = area.bounds
-    dense = area.segmentize(max(east - west, north - south) / _DENSE_PARTS)
-    mover = Transformer.from_crs("OGC:CRS84", CRS.from_user_input(crs), always_xy=True, allow_ballpark=False)
-    placed = shapely.transform(dense, lambda at: np.column_stack(mover.transform(at[:, 0], at[:, 1])))
-    parts = [part for part in getattr(placed, "geoms", [placed]) if isinstance(part, Polygon)]
-    return tuple(Polygon(ring) for part in parts for ring in (part.exterior, *part.interiors))
-
-
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What the flags of all inputs say of an area, in pixels."""
@@ -181,14 +160,15 @@ class Composition:
     minimum: int
     """Clear observations that a pixel needs, or it has no value."""
     rings: tuple[Polygon, ...]
-    """Of the area, as :func:`rings_on` gives them."""
+    """Of the area, as :func:`processing.archive.composed_area.rings_on` gives them."""
 
     @property
     def area(self) -> float:
         """Of what is asked for, wherever there are observations, in squares of the map's unit."""
         whole: BaseGeometry = Polygon()
         for ring in self.rings:
-            whole = shapely.symmetric_difference(whole, ring)
+            # A ring around a pole touches itself, where it comes and where it goes.
+            whole = shapely.symmetric_difference(whole, shapely.make_valid(ring, method="structure"))
         return float(whole.area)
 
     @property

@@ -14,7 +14,8 @@ from processing.archive import compose
 from processing.archive import composition as module
 from processing.archive.common_grid import common_grid
 from processing.archive.compose import composed_images, survey_inputs
-from processing.archive.composition import Composition, Layer, by_preference, rings_on
+from processing.archive.composed_area import rings_on
+from processing.archive.composition import Composition, Layer, by_preference
 from processing.archive.manifest import read_manifest
 from processing.archive.open import open_product
 from processing.archive.write import publish_product

@@ -221,6 +221,33 @@ def test_items_that_give_nothing_are_no_part_of_it(home, seen):
     assert reproduce(home, product.id).identical
 
 
+@pytest.mark.parametrize("area", ["-180,-90,180,90", "0,0,170,80"])
+def test_who_asks_for_more_than_there_is_gets_all_there_is(home, seen, area):
+    """The area of the record is the whole; one item that gives nothing, far away, changes nothing."""
+    blind = Observation(
+        number=7, stored=np.full((2, 50, 50), 1500, np.uint16), flags=np.full((50, 50), int(Qa.CLOUD), np.uint16),
+        row=-20_000, column=20, zenith=0.0, days=6,
+    )  # fmt: skip
+    catalogue_product(blind.publish(home.path), home, load_registry(home.configs))
+    around = f"{WEST - 0.02},{SOUTH - 0.02},{EAST + 0.02},{NORTH + 0.02}"
+    names = []
+    for asked in (around, area):
+        code, said = run(home, "--method", "latest", area=asked)
+        assert (code, said["outcome"], said["reasons"]) == (0, "published", []), said
+        names.append(f"{said['items'][0]['collection']}/{said['items'][0]['id']}")
+    few, whole = (find_product(home, name) for name in names)
+    assert whole.id != few.id
+    assert whole.parents == few.parents == tuple(f"kazeosat-1-l1c/{one.item}" for one in seen)
+    assert whole.groups[0].transform == few.groups[0].transform
+    first, second = (open_product(home.path / each.archive_href, masked=False) for each in (few, whole))
+    for band in ("red", "nir", "qa"):
+        assert np.array_equal(first[band].values, second[band].values)
+    assert (second.red.values != 0).sum() > 1000
+    covered = [each.quality["composition"]["coverage_percent"] for each in (few, whole)]
+    assert 0 < covered[1] < 1e-6 < covered[0], "of what was asked for, and not of what there is"
+    assert reproduce(home, whole.id).identical
+
+
 REFUSED = {
     "another span": (["--start", "2025-06-01", "--end", "2025-06-30"], "composite.no_items"),
     "another place": (["--area", "10,10,11,11"], "composite.no_items"),

@@ -21,6 +21,7 @@ ON_THE_WAY = (
     "pipelines/packages.py", "pipelines/planning.py", "pipelines/drafts.py", "pipelines/derivation.py",
     "pipelines/products.py", "pipelines/composite.py", "pipelines/composite_plan.py", "pipelines/composite_select.py",
     "pipelines/composite_request.py", "processing/archive/common_grid.py", "processing/archive/composition.py",
+    "processing/archive/composed_area.py", "pipelines/redelivery.py",
     "pipelines/desk.py", "pipelines/desk_rules.py", "pipelines/watch.py",
     "pipelines/cluster.py", "pipelines/cluster_open.py", "pipelines/prefect_env.py", "pipelines/catalogue.py",
 )  # fmt: skip
@@ -89,6 +90,7 @@ def test_every_line_says_what_to_do():
         (Outcome.REJECTED, ("package.level",), "Rejected"),
         (Outcome.HELD, ("review.cloud", "review.nodata"), "Held for review"),
         (Outcome.HELD, ("dem.size",), "Held"),
+        (Outcome.HELD, ("scene.better_held",), "Held behind another"),
         (Outcome.QUARANTINED, ("xml.depth",), "Quarantined"),
         (Outcome.FAILED, ("unexpected.ValueError",), "Failed"),
     ],
