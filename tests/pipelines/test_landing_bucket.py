@@ -214,6 +214,17 @@ def test_names_that_no_disk_takes_stop_nothing_else(home: Home, flat: FlatBucket
     assert not any(f"in/{key}" in flat.objects for key in kept)
 
 
+def test_an_object_that_is_a_folder_too_is_set_aside_on_a_real_server(home: Home, bucket: Bucket) -> None:
+    sent = {"scene/data": b"x", "scene/data/x.tif": b"y"}
+    for key, content in sent.items():
+        bucket.send({key: content})
+    (seen,) = look(home, bucket.rules(), Runs(home)).packages
+    assert (seen.state, seen.reasons) == ("quarantined", ("path.escape",))
+    assert bucket.listed("in/") == []
+    kept = {"/".join(key.split("/")[2:]): bucket.read(key) for key in bucket.listed("in.quarantine/")}
+    assert kept.items() > sent.items()
+
+
 def test_what_this_machine_cannot_write_waits_and_keeps_no_other_waiting(tmp_path: Path, flat: FlatBucket) -> None:
     """The path of a file ends at 4096 bytes on Linux, and that of the installation is a part of it."""
     home = Home.resolve(tmp_path.joinpath(*["h" * 200] * 16))

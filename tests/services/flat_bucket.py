@@ -1,7 +1,8 @@
 """A bucket on loopback whose names are only names, as Amazon's are.
 
-SeaweedFS keeps objects as files in folders: it cannot hold ``a`` beside ``a/b``, nor a name with ``//``. It speaks as
-much of S3 as a landing zone needs, asks for no keys, and holds what it was given in ``objects``.
+SeaweedFS keeps objects in folders, and takes ``a//b`` for ``a/b``; our client sends no name that ends in a slash, as
+other programs do for folders. This one speaks as much of S3 as a landing zone needs, asks for no keys, and holds what
+``objects`` says, whatever the names.
 """
 
 import contextlib
