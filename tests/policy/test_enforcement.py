@@ -207,7 +207,8 @@ def test_a_stored_thumbnail_finer_than_the_floor_is_made_anew(plain):
 def test_copies_that_others_are_making_are_in_nobodys_way(plain):
     """One that goes away while room is made, and a draft: neither is an error, and neither is removed."""
     folder = plain.server.home / "cache" / "degraded"
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what other tests have made already
+    folder.mkdir(parents=True)
     draft, gone = folder / ".draft-x.tif", folder / "gone.tif"
     draft.touch()
     gone.symlink_to(folder / "not there")
