@@ -10,6 +10,7 @@ from catalogs.validate import validate_item
 from configs.archive import load_archive
 from configs.load import ConfigError
 from configs.settings import Home
+from pipelines.object_places import object_place
 from processing.archive.objects import Place
 from processing.archive.remote import publish_remote
 from processing.model.errors import BadInput
@@ -32,13 +33,7 @@ def archive_place(home: Home) -> Place | None:
         raise BadInput(str(error), kind="place.config", where=str(home.configs), remedy="Correct that file.") from error
     if not config.url:
         return None
-    return Place.of(
-        config.url,
-        endpoint=config.endpoint,
-        region=config.region,
-        timeout_s=config.timeout_s,
-        credentials=home.object_keys,
-    )
+    return object_place(home, config)
 
 
 def publish_elsewhere(product: Product, home: Home) -> Place | None:

@@ -49,12 +49,13 @@ class BucketEar:
 
     def _look(self, rules: LandingConfig) -> None:
         # Imported where there is a bucket: most installations have none.
-        from pipelines.landing_bucket import bucket_groups, bucket_place
+        from pipelines.landing_bucket import bucket_groups
+        from pipelines.object_places import object_place
         from processing.archive.bucket_files import list_objects
 
         assert rules.bucket is not None
         with suppress(QyranError):
-            place = bucket_place(self.home, rules.bucket)
+            place = object_place(self.home, rules.bucket)
             groups = list(bucket_groups(list_objects(place, most=_MOST_OBJECTS), rules))
             known, now = self._found, time.monotonic()
             self._found = {

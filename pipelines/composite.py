@@ -29,7 +29,7 @@ from pipelines.composite_select import composite_recipe, selected_inputs
 from pipelines.configuration import keep_configs
 from pipelines.limits import Resource, taking
 from pipelines.observe import report_progress, state_name
-from pipelines.outcomes import ItemLink, PackageOutcome, Stop
+from pipelines.outcomes import ItemLink, PackageOutcome, Stop, stopped
 from pipelines.reasons import ALREADY_PUBLISHED
 from pipelines.revisions import as_before
 from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
@@ -51,15 +51,7 @@ def build_composite(request: CompositeRequest) -> State[Record]:
         composed = compose_and_archive(request)
     name = f"{request.collection} {request.start}/{request.end}"
     if "stop" in composed:
-        stop = Stop.model_validate(composed["stop"])
-        outcome = PackageOutcome(
-            package=name,
-            outcome=stop.outcome,
-            reasons=(stop.reason,),
-            message=stop.message,
-            where=stop.where,
-            remedy=stop.remedy,
-        )
+        outcome = stopped(name, Stop.model_validate(composed["stop"]))
     else:
         link = ItemLink.model_validate(publish(request, composed["collection"], composed["id"]))
         reasons = (ALREADY_PUBLISHED,) if composed["archived"] else ()

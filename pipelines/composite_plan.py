@@ -20,6 +20,7 @@ from processing.archive.common_grid import common_grid
 from processing.archive.compose import composed_images, survey_inputs
 from processing.archive.composed_area import near, rings_on, share
 from processing.archive.composition import Composition, Layer, Survey, by_preference
+from processing.archive.cut import bands_of
 from processing.model.composite_layers import (
     COVERAGE,
     ITEMS,
@@ -31,8 +32,7 @@ from processing.model.composite_layers import (
     encoding_of,
 )
 from processing.model.errors import BadInput
-from processing.model.product import Encoding, Product, ProductDraft, StoredBand, item_id
-from processing.model.scene import Band
+from processing.model.product import Product, ProductDraft, item_id
 
 _LITTLE_PERCENT = 0.1
 """Less of an area than this is told in figures that count, not as nothing."""
@@ -152,7 +152,7 @@ def _planned(
     images = composed_images(
         composition,
         group=request.group,
-        bands=[_band(band) for band in bands],
+        bands=bands_of(bands),
         quantity=composition.layers[0].quantity,
         token=token,
     )
@@ -165,7 +165,7 @@ def _planned(
         recipe=recipe.id,
         level=recipe.level,
         acquired=request.since,
-        encodings={band.name: _encoding(band) for band in bands}
+        encodings={band.name: band.encoding for band in bands}
         | {layer: encoding_of(layer) for layer in LAYERS if layer in composition.said},
         angles={},
         facts=joint_facts(request, products) | {COVERAGE: report["coverage_percent"]},
@@ -184,22 +184,6 @@ def composite_id(request: CompositeRequest, code: str, recipe: RecipeConfig) -> 
     """Id of a composite: the same for whoever asks for the same, whatever items there are by then."""
     asked = json.dumps(request.asked, sort_keys=True, separators=(",", ":"))
     return item_id(code, request.since, asked, recipe.collection_suffix)
-
-
-def _band(band: StoredBand) -> Band:
-    return Band(
-        name=band.name,
-        label=band.title,
-        common_name=band.common_name,
-        centre_nm=band.centre_nm,
-        fwhm_nm=band.fwhm_nm,
-    )
-
-
-def _encoding(band: StoredBand) -> Encoding:
-    return Encoding(
-        title=band.title, dtype=band.dtype, scale=band.scale, offset=band.offset, nodata=band.nodata, units=band.units
-    )
 
 
 def joint_facts(request: CompositeRequest, products: Sequence[Product]) -> dict[str, str | float | int]:

@@ -20,6 +20,7 @@ from configs.settings import Home
 from pipelines.landing import belonging, is_temporary
 from pipelines.landing_claims import Claim, claims
 from pipelines.landing_fetch import BucketPackage, disagrees, drop_fetched, fetch_package, fetched_place
+from pipelines.object_places import object_place
 from processing.archive import durable
 from processing.archive.bucket_files import StoredObject, fetch_objects, list_objects
 from processing.archive.objects import Place
@@ -50,23 +51,6 @@ class _Seen:
     """It was fetched early, and its own list did not agree with it."""
 
 
-def bucket_place(home: Home, bucket: LandingBucket) -> Place:
-    """The landing prefix.
-
-    Raises
-    ------
-    BadInput
-        ``place.url``
-    """
-    return Place.of(
-        bucket.url,
-        endpoint=bucket.endpoint,
-        region=bucket.region,
-        timeout_s=bucket.timeout_s,
-        credentials=home.object_keys,
-    )
-
-
 def take_from_bucket(home: Home, rules: LandingConfig, *, now: float) -> Iterator[Claim | Pending]:
     """Fetch what is whole in the bucket, each package as a claim, as long as few are in work. Hold the landing's lock.
 
@@ -93,7 +77,7 @@ def take_from_bucket(home: Home, rules: LandingConfig, *, now: float) -> Iterato
     """
     assert rules.bucket is not None
     drop_fetched(home)
-    place = bucket_place(home, rules.bucket)
+    place = object_place(home, rules.bucket)
     known = _remembered(home)
     open_ = {name for claim in claims(home) if claim.origin for name in claim.origin.names}
     groups = {group.names[0]: group for group in bucket_groups(list_objects(place), rules)}

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from configs.settings import Home
+from pipelines.object_places import object_place
 from pipelines.outcomes import Stop
 from processing.archive.bucket_files import StoredObject, put_object, remove_objects, root_of, set_objects_aside
 from processing.archive.objects import Place
@@ -44,13 +45,7 @@ class Origin(BaseModel):
 
     def place(self, home: Home) -> Place:
         """The landing prefix."""
-        return Place.of(
-            self.url,
-            endpoint=self.endpoint,
-            region=self.region,
-            timeout_s=self.timeout_s,
-            credentials=home.object_keys,
-        )
+        return object_place(home, self)
 
 
 def clear_origin(home: Home, origin: Origin, claim: Path, digest: str | None, refused: Stop | None) -> None:

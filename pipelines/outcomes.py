@@ -15,6 +15,7 @@
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -118,6 +119,25 @@ def stop_for_package(error: BadInput) -> Stop:
     return Stop.of(error, Outcome.REJECTED if error.kind in _NOTHING_TO_MAKE else Outcome.QUARANTINED)
 
 
+def stopped(package: str, stop: Stop, **more: Any) -> PackageOutcome:
+    """The outcome of a run that went no further.
+
+    Parameters
+    ----------
+    more
+        Other fields of it.
+    """
+    return PackageOutcome(
+        package=package,
+        outcome=stop.outcome,
+        reasons=(stop.reason, *stop.also),
+        message=stop.message,
+        where=stop.where,
+        remedy=stop.remedy,
+        **more,
+    )
+
+
 def failure_of(package: str, error: Exception) -> PackageOutcome:
     """The outcome of a run that raised."""
     if isinstance(error, QyranError):
@@ -129,11 +149,4 @@ def failure_of(package: str, error: Exception) -> PackageOutcome:
             message=f"{type(error).__name__}: {error}",
             remedy="Run again with --debug to see where. The package and the archive are as they were.",
         )
-    return PackageOutcome(
-        package=package,
-        outcome=stop.outcome,
-        reasons=(stop.reason,),
-        message=stop.message,
-        where=stop.where,
-        remedy=stop.remedy,
-    )
+    return stopped(package, stop)

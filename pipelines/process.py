@@ -24,7 +24,7 @@ from pipelines.journal_logs import scene_logged
 from pipelines.landing_claims import record_outcome
 from pipelines.limits import Resource, taking
 from pipelines.observe import registration_line, report_progress, state_name, tell_of_package
-from pipelines.outcomes import ItemLink, PackageOutcome, Stop, failure_of, stop_for_package
+from pipelines.outcomes import ItemLink, PackageOutcome, Stop, failure_of, stop_for_package, stopped
 from pipelines.packages import Ingested, ingest_package, leave_workspace, quarantine_package
 from pipelines.passes_late import tell_passes
 from pipelines.planning import PlannedProduct, keep_what_made, plan_scene
@@ -144,17 +144,7 @@ def _stopped(request: SceneRequest, record: Record, stages: dict[str, float]) ->
     kept = None
     if stop.outcome is Outcome.QUARANTINED:
         kept = str(quarantine_package(Path(request.package), Home.resolve(request.home_path), stop))
-    return PackageOutcome(
-        package=request.package,
-        outcome=stop.outcome,
-        reasons=(stop.reason, *stop.also),
-        message=stop.message,
-        where=stop.where,
-        remedy=stop.remedy,
-        quarantine=kept,
-        items=_there(request, stop),
-        stages=stages,
-    )
+    return stopped(request.package, stop, quarantine=kept, items=_there(request, stop), stages=stages)
 
 
 def _there(request: SceneRequest, stop: Stop) -> tuple[ItemLink, ...]:

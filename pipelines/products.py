@@ -15,7 +15,7 @@ from pipelines.derivation import derived_image, derived_recipe
 from pipelines.drafts import derived_draft, derived_id
 from pipelines.limits import Resource, taking
 from pipelines.observe import report_progress
-from pipelines.outcomes import ItemLink, PackageOutcome, Stop
+from pipelines.outcomes import ItemLink, PackageOutcome, Stop, stopped
 from pipelines.requests import ProductRequest
 from pipelines.revisions import as_before
 from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
@@ -32,15 +32,7 @@ def derive_product(request: ProductRequest) -> State[Record]:
     with compute_in(Home.resolve(request.home_path)):
         derived = derive_and_archive(request)
     if "stop" in derived:
-        stop = Stop.model_validate(derived["stop"])
-        outcome = PackageOutcome(
-            package=request.item,
-            outcome=stop.outcome,
-            reasons=(stop.reason,),
-            message=stop.message,
-            where=stop.where,
-            remedy=stop.remedy,
-        )
+        outcome = stopped(request.item, Stop.model_validate(derived["stop"]))
     else:
         link = ItemLink.model_validate(publish(request, derived["collection"], derived["id"]))
         outcome = PackageOutcome(package=request.item, outcome=Outcome.PUBLISHED, items=(link,))

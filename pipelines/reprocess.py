@@ -21,7 +21,7 @@ from configs.settings import Home
 from pipelines.composite import build_composite
 from pipelines.inputs import Lost, find_file, find_package, refuse_lost
 from pipelines.journal import record_event
-from pipelines.outcomes import PackageOutcome, ReprocessOutcome, failure_of
+from pipelines.outcomes import PackageOutcome, ReprocessOutcome, Stop, failure_of, stopped
 from pipelines.process import process_scene
 from pipelines.products import children, derive_product
 from pipelines.remake import recorded_composite, recorded_request
@@ -54,14 +54,7 @@ def _again(product: Product, request: ReprocessRequest, home: Home, registry: Re
     try:
         outcome = _made(product, request, home, registry)
     except BadInput as error:
-        outcome = PackageOutcome(
-            package=name,
-            outcome=Outcome.HELD,
-            reasons=(error.kind,),
-            message=error.message,
-            where=error.where,
-            remedy=error.remedy,
-        )
+        outcome = stopped(name, Stop.of(error, Outcome.HELD))
     except Exception as error:  # noqa: BLE001 - one that fails stops no other; its run keeps the traceback
         outcome = failure_of(name, error)
     now = published(home.path, product.collection, product.id) or product

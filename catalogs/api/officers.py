@@ -1,8 +1,8 @@
 """What officers of the house see: everybody's orders, what waits for them, and a month's report."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Query
@@ -12,13 +12,11 @@ from starlette.responses import Response
 
 from catalogs.api.answers import Json
 from catalogs.api.entrance import OutOfScope
-from catalogs.api.errors import NotFound
-from catalogs.api.orders import at_desk, customer_of
+from catalogs.api.orders import at_desk, customer_of, order_of
 from catalogs.api.principal import Principal
 from catalogs.delivery.order import Order, OrderState
 from catalogs.delivery.order_desk import HOUSE, Desk
-from catalogs.delivery.report import read_report, report_csv
-from catalogs.delivery.report_pdf import report_pdf
+from catalogs.delivery.report import Language, read_report, report_csv
 from processing.model.errors import BadInput
 
 router = APIRouter(prefix="/officers", tags=["Officers"])
@@ -63,7 +61,7 @@ async def everybodys_orders(
 
     def work(desk: Desk) -> dict[str, Any]:
         found = desk.orders.listed(states=state or (), limit=limit, offset=offset, oldest_first=oldest_first)
-        return {"orders": [_document(desk, order) for order in found], "counts": desk.orders.counts()}
+        return {"orders": _documents(desk, found), "counts": desk.orders.counts()}
 
     return Json(await at_desk(request, work), headers=_UNKEPT)
 
@@ -74,10 +72,8 @@ async def anybodys_order(request: Request, order_id: str) -> Json:
     officer_of(request)
 
     def work(desk: Desk) -> dict[str, Any]:
-        try:
-            return _document(desk, desk.orders.find(order_id))
-        except BadInput as error:
-            raise NotFound("there is no such order") from error
+        (found,) = _documents(desk, (order_of(desk, order_id),))
+        return found
 
     return Json(await at_desk(request, work), headers=_UNKEPT)
 
@@ -91,7 +87,7 @@ async def month(
     request: Request,
     month: Annotated[str, InPath(description="2026-11, UTC")],
     form: Annotated[Form, Query(alias="format")] = Form.JSON,
-    language: Annotated[Literal["en", "ru", "kk"], Query(description="Of a PDF.")] = "en",
+    language: Annotated[Language, Query(description="Of a PDF.")] = "en",
 ) -> Response:
     """A month's deliveries: export revenue beside domestic service free of charge; km2, scenes, bytes, sums."""
     officer_of(request)
@@ -102,18 +98,23 @@ async def month(
         case Form.CSV:
             return Response(report_csv(found).encode("utf-8-sig"), media_type="text/csv", headers=headers)
         case Form.PDF:
+            # Imported where one is asked for: it loads a library of its own.
+            from catalogs.delivery.report_pdf import report_pdf
+
             content = await anyio.to_thread.run_sync(report_pdf, found, language)
             return Response(content, media_type="application/pdf", headers=headers)
         case _:
             return Json(found.model_dump(mode="json"), headers=_UNKEPT)
 
 
-def _document(desk: Desk, order: Order) -> dict[str, Any]:
-    """An order as an officer sees it: with everybody's name where there is one."""
-    document = order.public(operator=True)
-    officers = (given["by"] for given in document["approvals_given"])
-    document["names"] = _names(desk, {*officers, *(step["by"] for step in document["history"])})
-    return document
+def _documents(desk: Desk, orders: Sequence[Order]) -> list[dict[str, Any]]:
+    """Orders as an officer sees them: with everybody's name where there is one."""
+    documents = [order.public(operator=True) for order in orders]
+    ids = [{step["by"] for step in (*one["approvals_given"], *one["history"])} for one in documents]
+    names = _names(desk, set[str]().union(*ids))
+    for document, named in zip(documents, ids, strict=True):
+        document["names"] = {one: name for one, name in names.items() if one in named or one == HOUSE.id}
+    return documents
 
 
 def _names(desk: Desk, ids: Iterable[str]) -> dict[str, str]:

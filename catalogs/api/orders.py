@@ -80,11 +80,22 @@ def asking_of(desk: Desk, principal: Principal) -> Asking:
     return desk.asking(principal.party, entitlement=principal.entitlement)
 
 
-def _own(desk: Desk, principal: Principal, order_id: str) -> Order:
+def order_of(desk: Desk, order_id: str, customer: str | None = None) -> Order:
+    """An order; a customer's own where one is named.
+
+    Raises
+    ------
+    NotFound
+        Where there is none.
+    """
     try:
-        return desk.orders.find(order_id, customer=None if principal.operator else principal.party.id)
+        return desk.orders.find(order_id, customer=customer)
     except BadInput as error:
         raise NotFound("there is no such order") from error
+
+
+def _own(desk: Desk, principal: Principal, order_id: str) -> Order:
+    return order_of(desk, order_id, None if principal.operator else principal.party.id)
 
 
 def _require_plain(principal: Principal, asked: OrderRequest) -> None:
@@ -211,10 +222,7 @@ async def _officers(request: Request, order_id: str, act: Callable[[Desk, str, s
         raise NotFound("there is no such order")
 
     def work(desk: Desk) -> Order:
-        try:
-            desk.orders.find(order_id)
-        except BadInput as error:
-            raise NotFound("there is no such order") from error
+        order_of(desk, order_id)
         return act(desk, order_id, principal.party.id)
 
     order = await at_desk(request, work)

@@ -5,12 +5,15 @@ import io
 import re
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 from catalogs.delivery.metering import MonthReport, UsageRow, month_report
 from catalogs.delivery.order_store import open_orders
 from configs.settings import Home
 from processing.model.errors import BadInput
 
+type Language = Literal["en", "ru", "kk"]
+"""In which a report is written for people."""
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 """What a spreadsheet may take for a formula if a cell begins with it."""

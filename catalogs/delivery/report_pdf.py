@@ -4,19 +4,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.resources import files
-from typing import Literal
 
 from fpdf import FPDF
 from fpdf.enums import TableBordersLayout, XPos, YPos
 from fpdf.fonts import FontFace
 
 from catalogs.delivery.metering import Line, MonthReport
+from catalogs.delivery.report import Language
 
 _FONT = "DejaVu"
 _MARGIN_MM = 18
 _WIDTHS = (32, 13, 13, 16, 14, 24)
 _GREY, _DARK = (236, 239, 244), (30, 41, 59)
-type Language = Literal["en", "ru", "kk"]
 
 _WORDS: dict[Language, dict[str, str]] = {
     "en": {

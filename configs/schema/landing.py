@@ -4,24 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from configs.schema.object_server import ObjectServer
 from configs.schema.values import Value
 
 Minutes = Annotated[float, Field(gt=0, le=14 * 24 * 60)]
 
 
-class LandingBucket(Value):
+class LandingBucket(ObjectServer):
     """A prefix of an S3 bucket that packages are taken from too. Keys do not belong here."""
 
     url: str = Field(pattern=r"^s3://[^/\s?#@]+(/[^\s?#]*)?$", max_length=2000, description="s3://bucket/prefix")
-    endpoint: str | None = Field(
-        default=None,
-        max_length=2000,
-        description="http(s)://host:port of the S3 server; left out: AWS_ENDPOINT_URL, else Amazon's own of the region",
-    )
-    region: str | None = Field(default=None, max_length=64, description="left out: AWS_REGION, else us-east-1")
-    timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(
-        default=60.0, description="longest time for one request, of up to 32 MB"
-    )
     every_seconds: Annotated[float, Field(ge=1, le=24 * 3600)] = Field(
         default=30.0,
         description="how often the bucket is listed while the house is up: nothing rings when an object comes",

@@ -218,18 +218,7 @@ def _slice(product: Product, group: StoredGroup, footing: Footing, tile: Tile) -
 
 
 def _encodings(product: Product, group: StoredGroup) -> dict[str, Encoding]:
-    return {
-        band.name: Encoding(
-            title=band.title,
-            dtype=band.dtype,
-            scale=band.scale,
-            offset=band.offset,
-            nodata=band.nodata,
-            units=band.units,
-        )
-        for band in product.bands
-        if band.group == group.name
-    }
+    return {band.name: band.encoding for band in product.bands if band.group == group.name}
 
 
 def _same(one: Encoding, other: Encoding) -> bool:

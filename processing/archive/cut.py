@@ -6,7 +6,7 @@ that is taken out every pixel goes that it touches.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -223,22 +223,21 @@ def _as_image(group: str, dataset: xr.Dataset, box: GeoBox, bands: Sequence[Stor
     return OrthoImage(
         group=group,
         geobox=box,
-        bands=tuple(
-            Band(name=band.name, label=band.title, common_name=band.common_name, centre_nm=band.centre_nm,
-                 fwhm_nm=band.fwhm_nm)
-            for band in bands
-        ),
+        bands=bands_of(bands),
         arrays=Arrays(pixels=xr.DataArray(pixels, dims=("band", "y", "x")), qa=xr.DataArray(flags, dims=("y", "x"))),
         quantity=str(next(iter(dataset.data_vars.values())).attrs.get("quantity", group)),
+    )
+
+
+def bands_of(stored: Iterable[StoredBand]) -> tuple[Band, ...]:
+    """Bands of an image whose pixels are those of stored ones."""
+    return tuple(
+        Band(name=band.name, label=band.title, common_name=band.common_name, centre_nm=band.centre_nm,
+             fwhm_nm=band.fwhm_nm)
+        for band in stored
     )  # fmt: skip
 
 
 def encodings_of(product: Product) -> dict[str, Encoding]:
     """How each band of a product is stored."""
-    return {
-        band.name: Encoding(
-            title=band.title, dtype=band.dtype, scale=band.scale, offset=band.offset, nodata=band.nodata,
-            units=band.units,
-        )
-        for band in product.bands
-    }  # fmt: skip
+    return {band.name: band.encoding for band in product.bands}

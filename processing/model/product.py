@@ -36,6 +36,14 @@ class StoredBand(BaseModel):
     stddev: float | None = None
     """Statistics of the valid pixels, physical units."""
 
+    @property
+    def encoding(self) -> "Encoding":
+        """How its values are kept."""
+        return Encoding(
+            title=self.title, dtype=self.dtype, scale=self.scale, offset=self.offset, nodata=self.nodata,
+            units=self.units,
+        )  # fmt: skip
+
 
 class StoredGroup(BaseModel):
     """The grid that a measurement group's arrays share."""

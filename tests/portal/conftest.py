@@ -10,10 +10,15 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
+from catalogs.delivery.order import OrderState
+from catalogs.delivery.order_desk import open_desk
+from catalogs.delivery.order_tending import package_folder
 from catalogs.iso19139 import iso_document
 from catalogs.item import to_item
 from catalogs.store.protocol import CatalogueStore
 from configs.registry import load_registry
+from configs.settings import Home
+from pipelines.deliver_package import Workplace, make_package
 from processing.archive.layout import ISO
 from processing.archive.write import publish_product
 from tests.archive import synthetic
@@ -85,6 +90,14 @@ def register(store: CatalogueStore, items: tuple[dict[str, Any], ...]) -> None:
     })  # fmt: skip
     for item in items:
         store.put_item(item)
+
+
+def made(home: Path, order: str) -> Path:
+    """What the worker does with an order; its package."""
+    with open_desk(home) as desk:
+        place = Workplace(home=Home(home), registry=load_registry(), desk=desk)
+        assert make_package(place, order).state == OrderState.READY
+    return package_folder(home, order)
 
 
 @pytest.fixture(scope="session")

@@ -10,16 +10,10 @@ from playwright.sync_api import expect
 
 from catalogs.customers.accounts import Contract, Details
 from catalogs.customers.store import open_customers
-from catalogs.delivery.order import OrderState
-from catalogs.delivery.order_desk import open_desk
-from catalogs.delivery.order_tending import package_folder
 from catalogs.policy.terms import CustomerClass
-from configs.registry import load_registry
 from configs.schema.catalogue import CatalogueConfig
-from configs.settings import Home
-from pipelines.deliver_package import Workplace, make_package
 from tests.archive import synthetic
-from tests.portal.conftest import SMALL, Portal, published, register
+from tests.portal.conftest import SMALL, Portal, made, published, register
 from tests.portal.test_people import barriers
 from tests.services.api import api_serving
 from tests.services.chromium import PHONE, watched
@@ -44,13 +38,6 @@ class Shop:
             return customers.new_token(name, "test").token
         finally:
             customers.close()
-
-    def make(self, order: str) -> Path:
-        """What the worker does with an order; its package."""
-        with open_desk(self.home) as desk:
-            place = Workplace(home=Home(self.home), registry=load_registry(), desk=desk)
-            assert make_package(place, order).state == OrderState.READY
-        return package_folder(self.home, order)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +69,7 @@ def test_an_order_from_the_image_to_its_files(chromium, shop, tmp_path):
         place.click()
         expect(page.locator(".standing .state")).to_have_text("accepted")
         order = page.url.rsplit("/", 1)[1]
-        package = shop.make(order)
+        package = made(shop.home, order)
         # The page looks again by itself.
         expect(page.locator(".standing .state")).to_have_text("ready")
         assert barriers(page) == []

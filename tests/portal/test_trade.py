@@ -25,18 +25,13 @@ from shapely.geometry import mapping, shape
 
 from catalogs.customers.accounts import Contract, Details
 from catalogs.customers.store import open_customers
-from catalogs.delivery.order import OrderState
-from catalogs.delivery.order_desk import open_desk
-from catalogs.delivery.order_tending import package_folder
 from catalogs.item import to_item
 from catalogs.policy.terms import CustomerClass
 from configs.registry import load_registry
 from configs.schema.catalogue import CatalogueConfig
-from configs.settings import Home
-from pipelines.deliver_package import Workplace, make_package
 from processing.archive.write import publish_product
 from tests.archive import synthetic
-from tests.portal.conftest import SMALL, Portal, register
+from tests.portal.conftest import SMALL, Portal, made, register
 from tests.portal.test_people import barriers
 from tests.services.api import api_serving
 from tests.services.chromium import PHONE, picture, watched
@@ -70,13 +65,6 @@ class Trade:
 
     def key(self, kind: str) -> str:
         return f"{self.items[kind]['collection']}/{self.items[kind]['id']}"
-
-    def make(self, order: str) -> Path:
-        """What the worker does with an order; its package."""
-        with open_desk(self.home) as desk:
-            place = Workplace(home=Home(self.home), registry=load_registry(), desk=desk)
-            assert make_package(place, order).state == OrderState.READY
-        return package_folder(self.home, order)
 
     def client(self, name: str | None) -> httpx.Client:
         headers = {} if name is None else {"Authorization": f"Bearer {self.tokens[name]}"}
@@ -202,7 +190,7 @@ def test_trade_from_search_to_the_report(as_person, trade, tmp_path):
     picture(daniyar, "decision-telephone")
     daniyar.get_by_role("button", name="Approve").click()
     expect(daniyar.locator(".standing .state")).to_have_text("accepted")
-    package = trade.make(abroad)
+    package = made(trade.home, abroad)
     buyer.goto(f"/my-orders/{abroad}")
     expect(buyer.locator(".standing .state")).to_have_text("ready")
     picture(buyer, "order-ready")
@@ -215,7 +203,7 @@ def test_trade_from_search_to_the_report(as_person, trade, tmp_path):
 
     akimat = as_person("Akimat")
     free = ordered(akimat, trade, "part", licence=False)
-    trade.make(free)
+    made(trade.home, free)
     expect(akimat.locator(".standing .state")).to_have_text("ready")
     verify_masked(downloaded(akimat, f"{trade.key('part')}/red.tif", tmp_path / "free.tif"), trade)
 

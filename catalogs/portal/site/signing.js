@@ -1,6 +1,6 @@
 // Signing in with a token, and out again.
 
-import { Failure } from "./api.js";
+import { Failure, ask } from "./api.js";
 import { fill, h } from "./dom.js";
 import { known, t } from "./i18n.js";
 import * as router from "./router.js";
@@ -90,3 +90,16 @@ function form(fields, help, enter) {
 /** For views that only somebody who has signed in can use. */
 export const pleaseSignIn = (next) => h("div", { class: "notice" }, h("p", {}, t("account.needed")),
   h("a", { class: "button", href: `/account?next=${encodeURIComponent(next)}` }, t("account.sign_in")));
+
+/** What only somebody who has signed in may ask; null, and words in the element, where the answer is none. */
+export async function asked(element, path, options, next) {
+  try {
+    return await ask(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") return null;
+    if (!(error instanceof Failure)) throw error;
+    fill(element, error.status === 401 ? pleaseSignIn(next)
+      : h("div", { class: "notice bad", role: "alert" }, h("p", {}, error.kind === "not_found" ? t("orders.not_found") : error.words)));
+    return null;
+  }
+}

@@ -6,7 +6,7 @@ import { area, counted, known, minute, t } from "../i18n.js";
 import { money } from "../orders/checkout.js";
 import { showGround } from "../orders/ground.js";
 import { historyOf, stateOf } from "../orders/list.js";
-import { pleaseSignIn } from "../signing.js";
+import { asked } from "../signing.js";
 
 const GROUPS = {
   waiting: ["held"],
@@ -20,19 +20,6 @@ const PAGE = 100;
 export async function show(page, place, signal) {
   const view = place.parts.length ? new One(page, place.parts[0], signal) : new Desk(page, signal);
   return { element: view.element, title: view.title, shown: () => view.load() };
-}
-
-/** What officers alone may ask; null, and words in the element, where the answer is none. */
-export async function askAsOfficer(element, path, options, next) {
-  try {
-    return await ask(path, options);
-  } catch (error) {
-    if (error.name === "AbortError") return null;
-    if (!(error instanceof Failure)) throw error;
-    fill(element, error.status === 401 ? pleaseSignIn(next)
-      : h("p", { class: "notice bad", role: "alert" }, error.kind === "not_found" ? t("orders.not_found") : error.words));
-    return null;
-  }
 }
 
 class Desk {
@@ -53,11 +40,11 @@ class Desk {
   /** The next orders of the group: what waits longest comes first, of the others the newest. */
   async next() {
     const { group, shown } = this;
-    const asked = new URLSearchParams(GROUPS[group].map((state) => ["state", state]));
-    asked.set("limit", PAGE);
-    asked.set("offset", shown.children.length);
-    asked.set("oldest_first", group === "waiting");
-    const found = await askAsOfficer(this.list, `/officers/orders?${asked}`, { signal: this.signal }, "/desk");
+    const wanted = new URLSearchParams(GROUPS[group].map((state) => ["state", state]));
+    wanted.set("limit", PAGE);
+    wanted.set("offset", shown.children.length);
+    wanted.set("oldest_first", group === "waiting");
+    const found = await asked(this.list, `/officers/orders?${wanted}`, { signal: this.signal }, "/desk");
     // Somebody may have chosen another group meanwhile.
     if (!found || shown !== this.shown) return;
     this.drawGroups(found.counts);
@@ -107,7 +94,7 @@ class One {
   }
 
   async load() {
-    const order = await askAsOfficer(this.body, `/officers/orders/${encodeURIComponent(this.id)}`, { signal: this.signal }, `/desk/${encodeURIComponent(this.id)}`);
+    const order = await asked(this.body, `/officers/orders/${encodeURIComponent(this.id)}`, { signal: this.signal }, `/desk/${encodeURIComponent(this.id)}`);
     if (!order || this.signal.aborted) return;
     this.draw(order);
     if (!this.located) showGround(this.page, order.items, this.signal);

@@ -3,7 +3,7 @@
 import { fill, h, icon } from "../dom.js";
 import { known, number, spoken, t } from "../i18n.js";
 import { money } from "../orders/checkout.js";
-import { askAsOfficer } from "./desk.js";
+import { asked } from "../signing.js";
 
 const SUMS = ["export", "domestic", "domestic_free", "total"];
 const PARTS = ["by_class", "by_customer", "by_country", "by_region"];
@@ -25,7 +25,7 @@ class Report {
   async load() {
     if (!this.month.value) return;
     const path = `/officers/reports/${encodeURIComponent(this.month.value)}`;
-    const found = await askAsOfficer(this.body, path, { signal: this.signal }, `/report?month=${this.month.value}`);
+    const found = await asked(this.body, path, { signal: this.signal }, `/report?month=${this.month.value}`);
     if (!found) return;
     const file = (form, words) => h("a", { class: "chip", href: `${path}?format=${form}&language=${spoken()}`, download: true }, icon("download"), words);
     fill(this.body, h("div", { class: "chips" }, file("pdf", "PDF"), file("csv", "CSV")),

@@ -1,9 +1,9 @@
 // My orders, and one of them: where it stands, why, and its files once it is ready.
 
-import { Failure, ask, local } from "../api.js";
+import { local } from "../api.js";
 import { fill, h, icon } from "../dom.js";
 import { area, bytes, counted, known, minute, t } from "../i18n.js";
-import { pleaseSignIn } from "../signing.js";
+import { asked, pleaseSignIn } from "../signing.js";
 import { money } from "./checkout.js";
 import { showGround } from "./ground.js";
 import { Subscriptions } from "./subscriptions.js";
@@ -15,19 +15,6 @@ const LOOK_AGAIN_MS = 4000;
 export async function show(page, place, signal) {
   const view = place.name === "order" ? new One(page, place.parts[0], signal) : new All(page, signal);
   return { element: view.element, title: view.title, shown: () => view.load() };
-}
-
-/** Ask, and show in an element what went wrong, if anything did. */
-async function asked(page, element, path, options, next) {
-  try {
-    return await ask(path, options);
-  } catch (error) {
-    if (error.name === "AbortError") return null;
-    if (!(error instanceof Failure)) throw error;
-    fill(element, error.status === 401 ? pleaseSignIn(next)
-      : h("div", { class: "notice bad", role: "alert" }, h("p", {}, error.kind === "not_found" ? t("orders.not_found") : error.words)));
-    return null;
-  }
 }
 
 export const stateOf = (state) => h("span", { class: "state", "data-state": state }, known(`state.${state}`, state));
@@ -54,7 +41,7 @@ class All {
       fill(this.body, pleaseSignIn("/my-orders"));
       return;
     }
-    const found = await asked(this.page, this.body, "/orders", { signal: this.signal }, "/my-orders");
+    const found = await asked(this.body, "/orders", { signal: this.signal }, "/my-orders");
     if (!found) return;
     fill(this.body, found.orders.length ? h("ul", { class: "orders" }, found.orders.map(line))
       : h("div", { class: "notice empty" }, icon("list"), h("p", {}, t("orders.empty")), h("a", { class: "button", href: "/" }, t("head.search"))));
@@ -80,7 +67,7 @@ class One {
   }
 
   async load() {
-    const order = await asked(this.page, this.body, this.path, { signal: this.signal }, `/my-orders/${encodeURIComponent(this.id)}`);
+    const order = await asked(this.body, this.path, { signal: this.signal }, `/my-orders/${encodeURIComponent(this.id)}`);
     if (!order || this.signal.aborted) return;
     // What nobody has to decide moves by itself: look again, and tell when it did.
     if (this.state && this.state !== order.state) this.page.say(known(`state.${order.state}`, order.state));
@@ -108,7 +95,7 @@ class One {
 
   async cancel(button) {
     button.disabled = true;
-    const order = await asked(this.page, this.body, this.path, { method: "DELETE", signal: this.signal }, "/my-orders");
+    const order = await asked(this.body, this.path, { method: "DELETE", signal: this.signal }, "/my-orders");
     if (!order) return;
     clearTimeout(this.timer);
     this.state = order.state;
