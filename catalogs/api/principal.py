@@ -1,23 +1,22 @@
 """Who asks, and what that one may see."""
 
 import hmac
-import threading
-import time
-from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from starlette.requests import HTTPConnection, Request
 
 from catalogs.api.entrance import Entrance
+from catalogs.api.kept import Kept
 from catalogs.api.on_record import OnRecord
 from catalogs.api.refused import Unauthorised
-from catalogs.api.rights import KEEP_S, OF_PARENTS, OF_THE_WHOLE, Kept, Rights
+from catalogs.api.rights import OF_PARENTS, OF_THE_WHOLE, Remembered, Rights
 from catalogs.customers.accounts import EVERY_SCOPE, Credential, Scope
 from catalogs.entitlement import EVERYTHING, NOTHING, Entitlement
 from catalogs.policy.entitle import entitlement_of
 from catalogs.policy.live import LivePolicy
-from catalogs.policy.terms import PUBLIC_PARTY, CustomerClass, Party
+from catalogs.policy.settle import Settled
+from catalogs.policy.terms import PUBLIC_PARTY, Action, CustomerClass, Party
 from processing.model.errors import QyranError
 
 __all__ = ["ANONYMOUS", "OPERATOR_PARTY", "Gate", "Principal", "Unauthorised", "principal_of"]
@@ -40,7 +39,7 @@ class Principal:
     party: Party = PUBLIC_PARTY
     credential: Credential | None = None
     """By what a customer came in."""
-    rights: Rights = field(default_factory=lambda: Rights(PUBLIC_PARTY, None, Kept()), compare=False)
+    rights: Rights = field(default_factory=lambda: Rights(PUBLIC_PARTY, None, Remembered()), compare=False)
     """What it may have of a single item."""
 
     @property
@@ -89,10 +88,9 @@ class Gate:
         self.policy, self._entrance, self._record = policy, entrance, record
         self._public = None if "*" in public_collections else frozenset(public_collections)
         self._token = None if operator_token is None else operator_token.encode()
-        self._kept = Kept()
-        self._entitled: OrderedDict[tuple[str, Party], tuple[float, Entitlement]] = OrderedDict()
-        self._lock = threading.Lock()
-        rights = Rights(OPERATOR_PARTY, None, self._kept)
+        self._remembered = Remembered()
+        self._entitled: Kept[Settled, Entitlement] = Kept(_ENTITLED)
+        rights = Rights(OPERATOR_PARTY, None, self._remembered)
         self._operator = Principal("operator", EVERYTHING, operator=True, party=OPERATOR_PARTY, rights=rights)
 
     def principal(self, request: HTTPConnection) -> Principal:
@@ -159,7 +157,7 @@ class Gate:
     def _asking(self, party: Party, came: Credential | None) -> Principal:
         policy = self.policy.current()
         scopes = EVERY_SCOPE if came is None else came.scopes
-        rights = Rights(party, policy, self._kept, scopes, self._record)
+        rights = Rights(party, policy, self._remembered, scopes, self._record)
         entitlement = self._entitlement(party) if Scope.READ in scopes else NOTHING
         if party is PUBLIC_PARTY:
             entitlement = _within(entitlement, self._public)
@@ -168,18 +166,8 @@ class Gate:
 
     def _entitlement(self, party: Party) -> Entitlement:
         policy = self.policy.current()
-        key, now = (policy.sha256, party), time.monotonic()
-        with self._lock:
-            known = self._entitled.get(key)
-            if known is not None and known[0] > now:
-                return known[1]
-        found = entitlement_of(policy, party, datetime.now(UTC))
-        with self._lock:
-            self._entitled[key] = (now + KEEP_S, found)
-            self._entitled.move_to_end(key)
-            if len(self._entitled) > _ENTITLED:
-                self._entitled.popitem(last=False)
-        return found
+        alike = self._remembered.settled(policy, Action.DISCOVER, party)
+        return self._entitled.get(alike, lambda: entitlement_of(policy, party, datetime.now(UTC)))
 
 
 def _within(entitlement: Entitlement, collections: frozenset[str] | None) -> Entitlement:

@@ -2,9 +2,6 @@
 
 import copy
 import hashlib
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,18 +11,19 @@ import shapely
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
+from catalogs.api.kept import Kept
 from catalogs.api.on_record import OnRecord
 from catalogs.api.refused import NotFound
 from catalogs.customers.accounts import EVERY_SCOPE, Scope
-from catalogs.policy.decide import GRAVE, decide, mask_shape
+from catalogs.policy.decide import GRAVE, decide_settled, mask_shape
 from catalogs.policy.rules import Policy
-from catalogs.policy.terms import Action, Decision, Effect, Party, product_facts
+from catalogs.policy.settle import Settled, settle
+from catalogs.policy.terms import Action, Decision, Effect, Party, ProductFacts, product_facts
 from catalogs.store.protocol import Item
 from processing.archive.layout import COG_TYPE, ZARR_TYPE
 
-KEEP_S = 30.0
-"""How long an answer may be kept: time itself changes what is allowed."""
-_KEPT = 20_000
+_PRODUCTS, _SETTLED, _DECISIONS = 5_000, 1_000, 20_000
+"""Of how many each is remembered."""
 _PICTURES = ("image/webp", "image/png", "image/jpeg")
 _TEXTS = ("application/json", "application/geo+json", "application/xml", "text/")
 _NEEDS_SCOPE = {Action.DOWNLOAD: Scope.DOWNLOAD, Action.STREAM: Scope.DOWNLOAD}
@@ -38,26 +36,23 @@ _NOT_WITHOUT_ORDER = ("watermark",)
 """Obligations that a file as it lies in the archive does not fulfil."""
 
 
-class Kept:
-    """Decisions that were made a moment ago, by policy, party, item and action."""
+class Remembered:
+    """What was found out a moment ago, for all who ask: products' facts, policy settled for someone, decisions."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[object, ...], tuple[float, Decision]] = OrderedDict()
+        self.facts: Kept[tuple[object, ...], ProductFacts] = Kept(_PRODUCTS)
+        self.decisions: Kept[tuple[Settled, *tuple[object, ...]], Decision] = Kept(_DECISIONS)
+        self._settled: Kept[tuple[object, ...], Settled] = Kept(_SETTLED)
+        self._alike: Kept[tuple[object, ...], Settled] = Kept(_SETTLED)
 
-    def get(self, key: tuple[object, ...]) -> Decision | None:
-        """A decision, if it is not too old."""
-        with self._lock:
-            found = self._known.get(key)
-            return found[1] if found is not None and found[0] > time.monotonic() else None
+    def settled(self, policy: Policy, action: Action, party: Party) -> Settled:
+        """A policy for somebody: the very same for all for whom it decides the same, so that they share decisions."""
 
-    def put(self, key: tuple[object, ...], decision: Decision) -> None:
-        """Keep a decision."""
-        with self._lock:
-            self._known[key] = (time.monotonic() + KEEP_S, decision)
-            self._known.move_to_end(key)
-            if len(self._known) > _KEPT:
-                self._known.popitem(last=False)
+        def find() -> Settled:
+            found = settle(policy, action, party)
+            return self._alike.get(found.alike, lambda: found)
+
+        return self._settled.get((policy.sha256, action, party), find)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +93,7 @@ class Rights:
 
     party: Party
     policy: Policy | None
-    kept: Kept
+    remembered: Remembered
     scopes: frozenset[Scope] = EVERY_SCOPE
     record: OnRecord | None = None
     """Where grave refusals are put on record."""
@@ -107,15 +102,14 @@ class Rights:
         """What policy says to an action on an item."""
         if self.policy is None:
             return _FULL
-        properties = item["properties"]
-        stamp = properties.get("updated", properties.get("created"))
-        names = (str(item["collection"]), str(item["id"]), properties.get("version"), stamp)
-        key = (self.policy.sha256, self.party, *names, action)
-        found = self.kept.get(key)
-        if found is None:
-            found = decide(product_facts(item), action, self.party, datetime.now(UTC), self.policy)
-            self.kept.put(key, found)
-        return found
+        settled = self.remembered.settled(self.policy, action, self.party)
+        return self.remembered.decisions.get(
+            (settled, *_names(item)), lambda: decide_settled(self.facts(item), datetime.now(UTC), settled)
+        )
+
+    def facts(self, item: Item) -> ProductFacts:
+        """What policy looks at in an item."""
+        return self.remembered.facts.get(_names(item), lambda: product_facts(item))
 
     def shows(self, item: Item) -> bool:
         """Whether the asker may know of an item."""
@@ -129,7 +123,7 @@ class Rights:
 
     def _left(self, item: Item, seen: Decision) -> BaseGeometry | None:
         """What is left of an item's outline; None where it has none."""
-        outline, mask = product_facts(item).footprint, self.reduced(item, seen).mask
+        outline, mask = self.facts(item).footprint, self.reduced(item, seen).mask
         return outline if outline is None or mask is None else shapely.difference(outline, mask)
 
     def given(self, item: Item | None, action: Action) -> Decision:
@@ -160,7 +154,7 @@ class Rights:
         """What a decision leaves of an item's pixels."""
         if self.policy is None or decision.effect is not Effect.DEGRADE:
             return WHOLE
-        return Reduced(decision.gsd_m, mask_shape(decision, product_facts(item), self.policy), decision.drop_bands)
+        return Reduced(decision.gsd_m, mask_shape(decision, self.facts(item), self.policy), decision.drop_bands)
 
     def whole_file(self, item: Item, asset: Mapping[str, Any], key: str) -> bool:
         """Whether the asker may have an asset's file as it lies in the archive."""
@@ -201,6 +195,13 @@ class Rights:
             found["links"] = [link for link in found["links"] if link["rel"] not in ("tilejson", "wmts")]
         seen = self.decision(item, Action.DISCOVER)
         return _without(found, self._left(item, seen)) if seen.masks else found
+
+
+def _names(item: Item) -> tuple[object, ...]:
+    """By what an item's state is told from all others."""
+    properties = item["properties"]
+    stamp = properties.get("updated", properties.get("created"))
+    return item["collection"], item["id"], properties.get("version"), stamp
 
 
 def actions_of(asset: Mapping[str, Any], key: str) -> tuple[Action, ...]:

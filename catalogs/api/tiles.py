@@ -31,6 +31,7 @@ MAX_WIDTH = 2_048
 MAX_POINTS = 1_000
 _MAX_DIGITS = 8
 _TILE_PX = 256
+_VERSION = version("qyran")
 _MEDIA = {"png": "image/png", "webp": "image/webp"}
 type Responses = dict[int | str, dict[str, Any]]
 _UNCHANGED: Responses = {304: {"description": "Unchanged"}, 404: {"description": "Not there, or not for you"}}
@@ -209,7 +210,7 @@ async def _run[Result](request: Request, work: Callable[[], Result]) -> Result:
 
 async def _answer(request: Request, media: str, digest: str, make: Callable[[], bytes]) -> Response:
     """The answer, or that it is unchanged: what is looked at never changes but with its files, or this program."""
-    asked = f"{request.url}\0{digest}\0{version('qyran')}"
+    asked = f"{request.url}\0{digest}\0{_VERSION}"
     weak = "" if media.startswith("image/") else "W/"
     etag = f'{weak}"{hashlib.blake2b(asked.encode("utf-8", "replace"), digest_size=16).hexdigest()}"'
     public = principal_of(request).name == ANONYMOUS

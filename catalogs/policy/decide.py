@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from catalogs.policy.evaluate import Question, accuracy_of, class_of, directed, holds, placed
+from catalogs.policy.evaluate import accuracy_of, directed, placed
 from catalogs.policy.rules import Directive, Policy, Rule
+from catalogs.policy.settle import Settled, settle
 from catalogs.policy.terms import Action, Decision, Effect, Party, ProductFacts
 
 DEFAULT, NOT_VALID = "default", "not-valid"
@@ -55,11 +56,15 @@ def decide(product: ProductFacts, action: Action, party: Party, now: datetime, p
         Of a hold or a delay, its limits, licence and obligations are those of what is given afterwards; a hold may have
         ``until`` besides, before which not even officers' approval gives anything.
     """
+    return decide_settled(product, now, settle(policy, action, party))
+
+
+def decide_settled(product: ProductFacts, now: datetime, settled: Settled) -> Decision:
+    """:func:`decide`, of a party and an action for which the policy has been settled."""
+    policy = settled.policy
     if not policy.valid(now):
         return _answer(policy, Effect.DENY, NOT_VALID, ("not-valid: the policy does not hold at this time",))
-    party = replace(party, customer_class=class_of(party, policy))
-    question = Question(action, party, now, policy)
-    matched = _matched(product, question)
+    matched = _matched(product, settled, now)
     reasons = _reasons(matched)
     grave = (GRAVE,) if any(rule.grave for rule in (*matched.grants, *matched.limits)) else ()
     if matched.directives:
@@ -72,7 +77,7 @@ def decide(product: ProductFacts, action: Action, party: Party, now: datetime, p
     if not matched.grants:
         nothing = (*reasons, f"{DEFAULT}: no rule gives this")
         return _answer(policy, Effect.DENY, DEFAULT, nothing, grave)
-    given = _given(product, matched, question, _answer(policy, Effect.ALLOW, "", reasons, grave))
+    given = _given(product, matched, settled, _answer(policy, Effect.ALLOW, "", reasons, grave))
     return _postponed(product, matched, given)
 
 
@@ -96,29 +101,27 @@ def mask_shape(decision: Decision, product: ProductFacts, policy: Policy) -> Bas
     return found
 
 
-def _matched(product: ProductFacts, question: Question) -> _Matched:
-    policy = question.policy
-    grants = [rule for rule in policy.rules if rule.effect is Effect.ALLOW and holds(rule.condition, question, product)]
+def _matched(product: ProductFacts, settled: Settled, now: datetime) -> _Matched:
+    grants = tuple(one.rule for one in settled.grants if one.test(product, now))
     overridden = frozenset().union(*(rule.overrides for rule in grants))
-    limits = [
-        rule for rule in policy.rules
-        if rule.effect is not Effect.ALLOW and rule.id not in overridden
-        and holds(rule.condition, question, product) is not False and not _over(rule, product, question)
-    ]  # fmt: skip
-    directives = [one for one in policy.directives if directed(one, question, product) is not False]
-    return _Matched(tuple(grants), tuple(limits), tuple(directives))
+    limits = tuple(
+        one.rule for one in settled.limits
+        if one.rule.id not in overridden and one.test(product, now) is not False and not _over(one.rule, product, now)
+    )  # fmt: skip
+    directives = [one for one in settled.directives if directed(one, settled.policy, product, now) is not False]
+    return _Matched(grants, limits, tuple(directives))
 
 
-def _over(rule: Rule, product: ProductFacts, question: Question) -> bool:
+def _over(rule: Rule, product: ProductFacts, now: datetime) -> bool:
     """Whether a delay is over."""
     if rule.effect is not Effect.DELAY or product.acquired is None:
         return False
-    return product.acquired + timedelta(hours=rule.delay_h) <= question.now
+    return product.acquired + timedelta(hours=rule.delay_h) <= now
 
 
-def _given(product: ProductFacts, matched: _Matched, question: Question, answer: Decision) -> Decision:
+def _given(product: ProductFacts, matched: _Matched, settled: Settled, answer: Decision) -> Decision:
     """What is given, without regard to holds and delays."""
-    policy = question.policy
+    policy = settled.policy
     best = min(matched.grants, key=least_taken)
     limiting = [best, *matched.of(Effect.DEGRADE)]
     floor = max(rule.to.gsd_m or 0.0 for rule in limiting)
@@ -139,7 +142,7 @@ def _given(product: ProductFacts, matched: _Matched, question: Question, answer:
         obligations += [
             name for name, asked in (("attribution", licence.attribution), ("watermark", licence.watermark)) if asked
         ]
-        if licence.accept and best.licence not in question.party.licences:
+        if licence.accept and best.licence not in settled.licences:
             obligations.append(f"accept:{best.licence}")
     taking = [rule for rule in limiting if rule.to.gsd_m or rule.to.mask or rule.to.drop_bands]
     return replace(

@@ -2,6 +2,7 @@
 
 import operator
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,8 +10,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from catalogs.policy.areas import Area
-from catalogs.policy.attributes import Scalar
-from catalogs.policy.grammar import All, Any, Compare, Constant, Listed, Missing, Node, Not, Placed, Stale
+from catalogs.policy.attributes import Attribute, Scalar, Value
+from catalogs.policy.grammar import All, Any, Compare, Constant, Listed, Missing, Node, Not, Op, Placed, Stale, Truth
 from catalogs.policy.rules import Directive, Policy
 from catalogs.policy.terms import CE90, Action, CustomerClass, Party, ProductFacts
 
@@ -23,8 +24,10 @@ _OPERATORS = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-type Truth = bool | None
-"""None: unknown."""
+
+
+type Test = Callable[[ProductFacts, datetime], Truth]
+"""Whether something holds for a product at a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,50 +41,92 @@ class Question:
     policy: Policy
 
 
-def holds(node: Node, question: Question, product: ProductFacts) -> Truth:
-    """Whether a condition holds for a product."""
+def test_of(node: Node, policy: Policy, party: Party) -> Test:
+    """How it is found out whether a condition holds, in which who asks has no part any more but by his region.
+
+    Raises
+    ------
+    TypeError
+        For a condition about who asks: :func:`of_asker` answers it.
+    """
     match node:
-        case All(parts):
-            return every([holds(part, question, product) for part in parts])
-        case Any(parts):
-            return some([holds(part, question, product) for part in parts])
+        case Constant(known):
+            return lambda _product, _now: known
+        case All(parts) | Any(parts):
+            return _joined(tuple(test_of(part, policy, party) for part in parts), isinstance(node, All))
         case Not(part):
-            return opposite(holds(part, question, product))
+            inner = test_of(part, policy, party)
+            return lambda product, now: opposite(inner(product, now))
         case Placed(relation, area):
-            own = question.policy.areas[area].of(question.party.region)
-            return None if own is None else placed(relation, own, question.policy, product)
-        case Missing(attribute):
-            if attribute.kind == "age":
-                return product.acquired is None
-            return attribute.of_product is None or attribute.of_product(product) is None
+            own = policy.areas[area].of(party.region)
+            return lambda product, _now: None if own is None else placed(relation, own, policy, product)
+        case Stale(name):
+            dated = policy.lists[name]
+            return lambda _product, now: dated.stale(now)
+        case Missing(attribute) if attribute.kind == "age":
+            return lambda product, _now: product.acquired is None
         case Compare(attribute, op, value) if attribute.kind == "age":
-            limit = moment_of(question, value)
-            if product.acquired is None:
-                return None
-            return _ordered(limit, op, product.acquired)  # what is older was acquired before
-        case Compare(attribute, op, value) if attribute.of_product is not None:
-            return _compared(attribute.of_product(product), op, value)
-        case _:
-            return of_party(node, question)
+            compare, age = _OPERATORS[op], _hours(value)
+            # What is older was acquired before.
+            return lambda product, now: None if product.acquired is None else compare(now - age, product.acquired)
+        case Missing(Attribute(of_product=read)) if read is not None:
+            return _missing(read)
+        case Compare(Attribute(of_product=read), op, value) if read is not None:
+            return _comparing(read, op, value)
+    raise TypeError(f"{type(node).__name__} is about who asks")
+
+
+def _missing(read: Callable[[ProductFacts], Value]) -> Test:
+    return lambda product, _now: read(product) is None
+
+
+def _comparing(read: Callable[[ProductFacts], Value], op: Op, value: Scalar) -> Test:
+    return lambda product, _now: _compared(read(product), op, value)
+
+
+def _joined(tests: tuple[Test, ...], every_one: bool) -> Test:
+    """That all of several conditions hold, or some of them; what comes after a certain answer is not asked."""
+    certain = not every_one
+
+    def joined(product: ProductFacts, now: datetime) -> Truth:
+        found: Truth = every_one
+        for test in tests:
+            truth = test(product, now)
+            if truth is certain:
+                return certain
+            if truth is None:
+                found = None
+        return found
+
+    return joined
 
 
 def of_party(node: Node, question: Question) -> Truth:
     """Whether a condition that no product has a part in holds."""
+    if isinstance(node, Stale):
+        return question.policy.lists[node.name].stale(question.now)
+    return of_asker(node, question.party, question.action, question.policy)
+
+
+def of_asker(node: Node, party: Party, action: Action, policy: Policy) -> Truth:
+    """Whether a condition holds in which neither a product nor the time has a part."""
     match node:
         case Constant(value):
             return value
         case Listed(name):
-            return question.policy.lists[name].names(question.party)
-        case Stale(name):
-            return question.policy.lists[name].stale(question.now)
+            return policy.lists[name].names(party)
         case Compare(attribute, op, value) if attribute.of_party is not None:
-            return _compared(attribute.of_party(question.party, question.action), op, value)
-    raise TypeError(f"{type(node).__name__} is about a product")
+            return _compared(attribute.of_party(party, action), op, value)
+    raise TypeError(f"{type(node).__name__} is about a product or the time")
 
 
 def moment_of(question: Question, hours: Scalar) -> datetime:
     """The moment at which what is some hours old was acquired."""
-    return question.now - timedelta(hours=float(hours))
+    return question.now - _hours(hours)
+
+
+def _hours(hours: Scalar) -> timedelta:
+    return timedelta(hours=float(hours))
 
 
 def every(truths: list[Truth]) -> Truth:
@@ -129,13 +174,13 @@ def _related(relation: str, shape: BaseGeometry, product: ProductFacts) -> bool:
     return bool(shapely.contains(shape, product.footprint))
 
 
-def directed(directive: Directive, question: Question, product: ProductFacts) -> Truth:
-    """Whether a directive concerns a product."""
-    if not directive.since <= question.now < directive.until or question.party.customer_class in directive.spares:
+def directed(directive: Directive, policy: Policy, product: ProductFacts, now: datetime) -> Truth:
+    """Whether a directive concerns a product, of somebody whom it does not spare."""
+    if not directive.since <= now < directive.until:
         return False
     finer = directive.finer_than_m
     return every([
-        placed("intersects", directive.area, question.policy, product),
+        placed("intersects", directive.area, policy, product),
         _unless_known(product.acquired, directive.acquired_since, "since"),
         _unless_known(product.begun, directive.acquired_until, "until"),
         True if finer is None else None if product.gsd_m is None else product.gsd_m < finer,

@@ -29,11 +29,15 @@ _SIGNS: dict[str, Op] = {"==": "=", "!=": "<>", "<>": "<>", "=": "=", "<": "<", 
 _ORDERED = ("<", "<=", ">", ">=")
 
 
+type Truth = bool | None
+"""None: unknown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """``true`` or ``false``."""
+    """``true`` or ``false``; unknown only where something was found out beforehand."""
 
-    value: bool
+    value: Truth
 
 
 @dataclass(frozen=True, slots=True)

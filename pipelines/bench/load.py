@@ -130,8 +130,14 @@ def _ask(
 ) -> Answer:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     try:
-        connection.request(question.method, question.path, question.body, headers)
-        answer = connection.getresponse()
+        try:
+            connection.request(question.method, question.path, question.body, headers)
+            answer = connection.getresponse()
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            # The server hung up on who was silent for some seconds: every client asks again.
+            connection.close()
+            connection.request(question.method, question.path, question.body, headers)
+            answer = connection.getresponse()
         first = answer.read(1)
         first_s = time.perf_counter() - began - moment
         size, status = len(first) + len(answer.read()), answer.status

@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import shape
 
-from catalogs.policy.decide import decide, mask_shape
+from catalogs.policy.decide import decide, decide_settled, mask_shape
 from catalogs.policy.entitle import entitlement_of
 from catalogs.policy.load import load_policy, policy_file
 from catalogs.policy.rules import Policy
+from catalogs.policy.settle import settle
 from catalogs.policy.terms import Action, CustomerClass, Decision, Party, ProductFacts, Purpose, Spectral, product_facts
 from catalogs.store.embedded import EmbeddedStore
 from catalogs.store.pgstac import PgstacStore
@@ -282,3 +283,32 @@ def test_rules_that_would_reward_sensitivity_are_refused(when):
     with pytest.raises(BadInput) as refused:
         load_policy(folder() / "refused.yaml")
     assert refused.value.kind == "policy.monotone"
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(policies(), parties, parties, st.sampled_from(list(Action)), st.lists(items(), min_size=1, max_size=3))
+def test_what_is_decided_alike_is_decided_the_same(
+    document: dict[str, Any], one: Party, other: Party, action: Action, found: list[dict[str, Any]]
+) -> None:
+    """Decisions are shared by all for whom a policy settles to the same: whatever else they differ in has no part."""
+    policy = loaded(document)
+    other = replace(other, region=one.region, licences=one.licences)  # often alike, but for what rules ask of them
+    first, second = (settle(policy, action, party) for party in (one, other))
+    products = [product_facts(item | {"id": f"item-{number}"}) for number, item in enumerate(found)]
+    for product in products:
+        asked = [decide(product, action, party, NOW, policy) for party in (one, other)]
+        assert decide_settled(product, NOW, first) == asked[0]
+        if first.alike == second.alike:
+            assert asked[0] == asked[1]
+            assert entitlement_of(policy, one, NOW) == entitlement_of(policy, other, NOW)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@settings(max_examples=50, deadline=None)
+@given(one=parties, other=parties, action=st.sampled_from(list(Action)), item=items())
+def test_no_shipped_policy_takes_two_for_alike_who_are_not(
+    name: str, one: Party, other: Party, action: Action, item: dict[str, Any]
+) -> None:
+    policy, product = shipped(name), product_facts(item | {"id": "item"})
+    if settle(policy, action, one).alike == settle(policy, action, other).alike:
+        assert decide(product, action, one, NOW, policy) == decide(product, action, other, NOW, policy)
