@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -97,12 +97,16 @@ class Rights:
     scopes: frozenset[Scope] = EVERY_SCOPE
     record: OnRecord | None = None
     """Where grave refusals are put on record."""
+    _settled: dict[Action, Settled] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What of ``remembered`` this asker has looked up."""
 
     def decision(self, item: Item, action: Action) -> Decision:
         """What policy says to an action on an item."""
         if self.policy is None:
             return _FULL
-        settled = self.remembered.settled(self.policy, action, self.party)
+        settled = self._settled.get(action)
+        if settled is None:
+            settled = self._settled[action] = self.remembered.settled(self.policy, action, self.party)
         return self.remembered.decisions.get(
             (settled, *_names(item)), lambda: decide_settled(self.facts(item), datetime.now(UTC), settled)
         )

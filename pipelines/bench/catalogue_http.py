@@ -51,6 +51,11 @@ class Served:
         found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self._process.pid}/status").read_text())
         return int(found[1]) * 1024 if found else 0
 
+    def memory_bytes(self) -> int:
+        """The memory it has now, of which every page is counted once, however many threads have mapped its file."""
+        found = re.search(r"Pss:\s+(\d+) kB", Path(f"/proc/{self._process.pid}/smaps_rollup").read_text())
+        return int(found[1]) * 1024 if found else 0
+
     def close(self) -> None:
         """Hang up."""
         self._connection.close()

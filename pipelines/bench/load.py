@@ -24,6 +24,7 @@ from pipelines.bench.machine import describe_machine
 Progress = Callable[[int, int, str], None]
 _TIMEOUT_S = 60.0
 _ROUNDED_S = 1e-6
+_LOOKED_AT_S = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +73,18 @@ def run_load_bench(folder: Path, how: LoadBenchOptions, *, progress: Progress | 
         )  # fmt: skip
         with serving(made.home, dict(os.environ)) as server:
             _warm(server.port, made, how.seed)
-            answers = _asked(server.port, made, how, tell)
-            peak = server.peak_rss_bytes()
+            memory = [server.memory_bytes()]
+
+            def watch(done: int, total: int, label: str) -> None:
+                if done // _LOOKED_AT_S >= len(memory):
+                    memory.append(server.memory_bytes())
+                tell(done, total, label)
+
+            answers = _asked(server.port, made, how, watch)
+            memory.append(server.memory_bytes())
     return LoadBench(
         machine=describe_machine(), seconds=how.seconds, customers=how.customers, per_second=how.per_second,
-        items=how.items, scenes=how.scenes, seed=how.seed, answers=tuple(answers), server_peak_rss_bytes=peak,
+        items=how.items, scenes=how.scenes, seed=how.seed, answers=tuple(answers), server_memory_bytes=max(memory),
     )  # fmt: skip
 
 

@@ -44,7 +44,8 @@ class LoadBench:
     scenes: int
     seed: int
     answers: tuple[Answer, ...]
-    server_peak_rss_bytes: int
+    server_memory_bytes: int
+    """The most it was seen to have."""
 
     def of(self, kind: str) -> list[float]:
         """Seconds of the answers of a kind: of tiles, to the first byte."""
@@ -111,7 +112,7 @@ def describe(result: LoadBench) -> str:
         f"{name.replace('_', ' ')} {one['found']:.3g} (at most {one['asked_at_most']:g} asked)"
         for name, one in result.goals().items()
     )
-    lines += ["", f"{held}. Most memory of the server: {result.server_peak_rss_bytes / 1e6:,.0f} MB.", ""]
+    lines += ["", f"{held}. Most memory of the server: {result.server_memory_bytes / 1e6:,.0f} MB.", ""]
     lines += [f"- failed: {one.status} {one.path} at {one.moment:.1f} s" for one in result.failed[:20]]
     return "\n".join(lines)
 

@@ -19,7 +19,7 @@ def answer(kind: str, seconds: float, status: int = 200, moment: float = 0.0) ->
 def bench(*answers: Answer) -> LoadBench:
     machine = {"processor": "p", "cpus": 2, "load": 0.1}
     return LoadBench(machine=machine, seconds=1, customers=2, per_second=3, items=4, scenes=5, seed=6, answers=answers,
-                     server_peak_rss_bytes=7_000_000)  # fmt: skip
+                     server_memory_bytes=7_000_000)  # fmt: skip
 
 
 def test_figures_are_those_of_the_answers(tmp_path):
