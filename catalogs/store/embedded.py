@@ -27,7 +27,7 @@ from catalogs.store.protocol import (
     SearchRequest,
 )
 from catalogs.store.request import read_token, write_token
-from catalogs.store.rows import rfc3339, to_item, to_row, version_of
+from catalogs.store.rows import rfc3339, to_item, to_row, to_rows, version_of
 from processing.model.errors import Defect
 
 _FILE = "catalogue.sqlite"
@@ -99,7 +99,7 @@ class EmbeddedStore:
         count = 0
         with database.many_writes(self._connection) as connection:
             for batch in batched(items, _BATCH):
-                rows = [to_row(item) for item in batch]
+                rows = to_rows(batch)
                 with database.transaction(connection):
                     count += writing.write(connection, rows)
         return count

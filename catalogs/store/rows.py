@@ -1,14 +1,15 @@
 """An item as a row: what is searched stands in columns, the rest is compressed; JSON is kept once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import shapely
 from numcodecs import zstd
-from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
 from catalogs.policy.terms import doubts
@@ -65,7 +66,13 @@ class Row:
 
 
 def to_row(item: Item) -> Row:
-    """Take an item apart.
+    """Take an item apart: :func:`to_rows` of one."""
+    (row,) = to_rows((item,))
+    return row
+
+
+def to_rows(items: Sequence[Item]) -> list[Row]:
+    """Take items apart; of many together, the geometry takes a third of its time.
 
     Raises
     ------
@@ -73,8 +80,18 @@ def to_row(item: Item) -> Row:
         ``search.geometry``, ``search.datetime`` where its place or time means nothing; ``item.json`` if JSON has no
         word for something in it.
     """
+    places = _places(items)
+    shapes = shapely.to_wkb(places)
+    boxes = shapely.bounds(places)
+    return [
+        _row(item, place, shape, tuple(box)) for item, place, shape, box in zip(
+            items, places, shapes, boxes.tolist(), strict=True
+        )
+    ]  # fmt: skip
+
+
+def _row(item: Item, place: BaseGeometry | None, shape: bytes | None, box: Bounds) -> Row:
     properties = item["properties"]
-    place = _place(item["geometry"], item) if item.get("geometry") is not None else None
     moment, starts, stops = _times(properties)
     cloud = properties.get(CLOUD)
     return Row(
@@ -83,8 +100,8 @@ def to_row(item: Item) -> Row:
         moment=moment,
         starts=starts,
         stops=stops,
-        parts=part_bounds(place),
-        shape=None if place is None else shapely.to_wkb(place),
+        parts=part_bounds(place, box),
+        shape=shape,
         cloud=cloud if isinstance(cloud, int | float | str) else None,
         properties=_dumped(properties, item),
         rest=zstd.compress(_dumped({key: part for key, part in item.items() if key != "properties"}, item), _LEVEL),
@@ -125,13 +142,16 @@ def rfc3339(moment: int) -> str:
     return (_EPOCH + timedelta(microseconds=moment)).isoformat().replace("+00:00", "Z")
 
 
-def _place(value: dict[str, Any], item: Item) -> BaseGeometry:
+def _places(items: Sequence[Item]) -> npt.NDArray[np.object_]:
+    """Geometries; None where an item has none."""
+    stated = [item.get("geometry") for item in items]
+    texts = [None if value is None else _dumped(value, item) for value, item in zip(stated, items, strict=True)]
     # GEOS reads GeoJSON five times faster than Python does; what it cannot take is told of by the slower reader.
-    try:
-        found: BaseGeometry = shapely.force_2d(shapely.from_geojson(_dumped(value, item)))
-    except ShapelyError:
-        return geometry(value)
-    return found if not found.is_empty and found.is_valid else geometry(value)
+    found = shapely.force_2d(shapely.from_geojson(np.array(texts, dtype=object), on_invalid="ignore"))
+    for number in np.flatnonzero(shapely.is_empty(found) | ~shapely.is_valid(found)):
+        if (value := stated[number]) is not None:
+            found[number] = geometry(value)
+    return np.asarray(found, dtype=object)
 
 
 def _times(properties: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -151,11 +171,11 @@ def _dumped(part: Any, item: Item) -> bytes:
         raise BadInput(f"not JSON: {error}", kind="item.json", where=str(item.get("id"))) from error
 
 
-def part_bounds(place: BaseGeometry | None) -> tuple[Bounds, ...]:
-    """Boxes around the parts of a geometry, ``PARTS`` at most."""
+def part_bounds(place: BaseGeometry | None, box: Bounds | None = None) -> tuple[Bounds, ...]:
+    """Boxes around the parts of a geometry, ``PARTS`` at most; ``box`` is that around it all, where it is known."""
     if place is None:
         return ()
-    found = [part.bounds for part in getattr(place, "geoms", [place])]
+    found = [part.bounds for part in place.geoms] if hasattr(place, "geoms") else [box or place.bounds]
     if len(found) > PARTS:
         wests, souths, easts, norths = zip(*found[PARTS - 1 :], strict=True)
         found = [*found[: PARTS - 1], (min(wests), min(souths), max(easts), max(norths))]

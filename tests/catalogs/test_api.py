@@ -3,12 +3,14 @@
 import gzip
 import json
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from catalogs.api import client
 from configs.schema.catalogue import CatalogueConfig
 from tests.catalogs.synthetic_items import collection, items
 from tests.services.api import ApiServer, api_serving
@@ -370,3 +372,16 @@ def test_what_is_not_public_is_not_there(tmp_path):
         with server.client(operator=True) as operator:
             assert operator.get("/stac/search").json()["numberMatched"] == 10
             assert operator.get(hidden[-1]).content == b"secret"
+
+
+def test_a_search_waits_its_turn_but_not_for_one_that_takes_long(api, monkeypatch):
+    monkeypatch.setattr(client, "_PATIENCE_S", 0.3)
+    with client._TURN:  # one is under way, and does not end
+        began = time.monotonic()
+        assert len(ids(api.get("/stac/search", params={"limit": 3}))) == 3
+        waited = time.monotonic() - began
+        assert client._TURN.locked(), "it gave away a turn that was not its own"
+    assert waited >= 0.3
+    assert not client._TURN.locked()
+    assert len(ids(api.get("/stac/search", params={"limit": 3}))) == 3
+    assert not client._TURN.locked()
