@@ -5,12 +5,13 @@ import sqlite3
 from collections.abc import Iterator
 
 import shapely
+from numcodecs import zstd
 
 from catalogs.policy.terms import doubts
 from catalogs.store import writing
-from catalogs.store.rows import Row, part_bounds, to_item, to_row, words_of
+from catalogs.store.rows import Row, packed, part_bounds, to_item, to_row, words_of
 
-VERSION = 4
+VERSION = 5
 _BATCH = 2_000
 _BOXES = "CREATE VIRTUAL TABLE boxes USING rtree (part, west, east, south, north, first, last, early, late)"
 # Properties that policy takes as unknown; of hardly any item.
@@ -68,10 +69,12 @@ def is_current(connection: sqlite3.Connection) -> bool:
 def prepare(connection: sqlite3.Connection) -> None:
     """Make the tables, with what earlier ones hold. Call it inside a transaction."""
     found = version(connection)
-    if found in (2, 3):
+    if found in (2, 3, 4):
+        _pack_anew(connection)
         if found == 2:
             _say_anew(connection)
-        _doubt_anew(connection)
+        if found in (2, 3):
+            _doubt_anew(connection)
         connection.execute("UPDATE schema_version SET version = ?", (VERSION,))
         return
     renewed = found is not None
@@ -108,6 +111,13 @@ def _doubt_anew(connection: sqlite3.Connection) -> None:
     connection.execute(_DOUBTS_BY_KEY)
     for key, properties, rest in connection.execute("SELECT key, properties, rest FROM items"):
         writing.doubt(connection, key, doubts(to_item(properties, rest)))
+
+
+def _pack_anew(connection: sqlite3.Connection) -> None:
+    """Version 4 packed by Zstandard."""
+    connection.create_function("packed_anew", 1, lambda rest: packed(zstd.decompress(rest)), deterministic=True)
+    for table in ("items", "versions"):
+        connection.execute(f"UPDATE {table} SET rest = packed_anew(rest)")  # noqa: S608 - our own names
 
 
 def _lay_aside(connection: sqlite3.Connection) -> None:

@@ -10,12 +10,14 @@ from contextlib import closing
 
 import pytest
 import shapely
+from numcodecs import lz4, zstd
 
 from catalogs import open_store
 from catalogs.entitlement import Entitlement
 from catalogs.store import database, pages, schema, slices
 from catalogs.store.embedded import EmbeddedStore
 from catalogs.store.protocol import CatalogueStore, SearchRequest, SortKey
+from catalogs.store.rows import to_item
 from catalogs.store.words import item_words
 from processing.model.errors import Defect
 from tests.contracts.catalogue_store import CatalogueStoreContract, collection, ids, item
@@ -89,6 +91,37 @@ def test_a_catalogue_of_the_first_release_becomes_one_of_today(tmp_path):
     again.close()
 
 
+def as_packed_then(database: sqlite3.Connection, version: int) -> None:
+    """Before the fifth schema, what is never searched was packed by Zstandard."""
+    for table in ("items", "versions"):
+        rows = database.execute(f"SELECT rowid, rest FROM {table}").fetchall()
+        old = [(zstd.compress(lz4.decompress(rest), 1), row) for row, rest in rows]
+        database.executemany(f"UPDATE {table} SET rest = ? WHERE rowid = ?", old)
+    database.execute("UPDATE schema_version SET version = ?", (version,))
+
+
+def test_a_catalogue_of_the_fourth_schema_is_packed_anew(tmp_path):
+    kept = [item("one", version="2") | {"assets": {"pan": {"href": "x"}}}, item("two")]
+    with closing(open_store(tmp_path)) as store:
+        store.put_collection(collection("a"))
+        store.put_items([item("one", version="1"), *kept])
+        (earlier,) = store.versions("a", "one")
+    with closing(sqlite3.connect(tmp_path / "catalogue.sqlite")) as database, database:
+        as_packed_then(database, 4)
+    for _ in range(2):
+        with closing(open_store(tmp_path)) as store:
+            assert list(store.items()) == kept
+            assert store.versions("a", "one") == (earlier,)
+            assert ids(store, ids=("one",)) == ["one"]
+            assert store._connection.execute("SELECT version FROM schema_version").fetchone() == (schema.VERSION,)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff\xff\xff\x7f", b"\x10\x00\x00\x00\xff\xff"])
+def test_a_damaged_row_takes_no_memory_and_is_told_of(damage):
+    with pytest.raises(ValueError, match=r"row|JSON|input|unexpected"):
+        to_item(b"{}", damage)
+
+
 def test_a_catalogue_of_the_second_schema_finds_titles_in_every_language(tmp_path):
     """It had the words of one language: what it holds is said anew, once, and goes with its items as ever."""
     spoken = item("one", title="Snow", **{"qyran:titles": {"kk": "Қар", "en": "Snow"}})
@@ -101,7 +134,7 @@ def test_a_catalogue_of_the_second_schema_finds_titles_in_every_language(tmp_pat
         words = {"one": "one . a . snow", "two": "two . a . rain"}
         database.executemany("INSERT INTO words (rowid, spoken) VALUES (?, ?)", [(k, words[name]) for k, name in rows])
         database.execute("DROP TABLE doubts")
-        database.execute("UPDATE schema_version SET version = 2")
+        as_packed_then(database, 2)
     for _ in range(2):
         with closing(open_store(tmp_path)) as store:
             assert ids(store, text=("қар",)) == ids(store, text=("snow",)) == ["one"]
@@ -120,7 +153,7 @@ def test_a_catalogue_of_the_third_schema_learns_what_to_doubt(tmp_path):
         store.put_items([item("plain", gsd=5), item("odd", gsd=5) | {"assets": {"pan": {"href": "x", "gsd": 1}}}])
     with closing(sqlite3.connect(tmp_path / "catalogue.sqlite")) as database, database:
         database.execute("DROP TABLE doubts")
-        database.execute("UPDATE schema_version SET version = 3")
+        as_packed_then(database, 3)
     coarse = Entitlement(condition={"op": ">=", "args": [{"fact": "gsd", "is": "number"}, 5]})
     with closing(open_store(tmp_path)) as store:
         assert [found["id"] for found in store.search(SearchRequest(), coarse).items] == ["plain"]
