@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -151,15 +151,18 @@ def save(home: Home, claim: Claim) -> None:
 
 def claims(home: Home) -> tuple[Claim, ...]:
     """All claims, oldest first. A folder without a record holds nothing, because the record is written first."""
-    found = []
-    for path in home.claimed.glob(f"*/{CLAIM}"):
-        try:
-            found.append(Claim.model_validate_json(path.read_bytes()))
-        except FileNotFoundError:
-            continue
-        except ValidationError as error:
-            log.warning("%s cannot be read, and its package waits until somebody looks at it: %s", path, error)
-    return tuple(sorted(found, key=lambda claim: (claim.claimed, claim.id)))
+    found = (_read(path) for path in home.claimed.glob(f"*/{CLAIM}"))
+    return tuple(sorted((claim for claim in found if claim), key=lambda claim: (claim.claimed, claim.id)))
+
+
+def _read(path: Path) -> Claim | None:
+    try:
+        return Claim.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        log.warning("%s cannot be read, and its package waits until somebody looks at it: %s", path, error)
+        return None
 
 
 def record_outcome(home: Home, outcome: PackageOutcome) -> None:
@@ -216,10 +219,10 @@ def set_aside(home: Home, claim: Claim, stop: Stop) -> Path:
     return folder
 
 
-def twins(home: Home, claim: Claim) -> Iterator[Claim]:
-    """Earlier claims of the same content."""
-    return (
-        other
-        for other in claims(home)
-        if other.digest == claim.digest and (other.claimed, other.id) < (claim.claimed, claim.id)
-    )
+def twins(home: Home, claim: Claim, known: Iterable[Claim]) -> Iterator[Claim]:
+    """Earlier claims of the same content, as they are now, of those that were known a moment ago."""
+    for other in known:
+        if other.digest == claim.digest and (other.claimed, other.id) < (claim.claimed, claim.id):
+            now = _read(other.place(home) / CLAIM)
+            if now is not None:
+                yield now

@@ -1,19 +1,31 @@
 """Runs of ``process-scene`` for packages taken from the landing zone: one an attempt, however often it is asked for."""
 
+import math
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import batched
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from configs.schema.landing import LandingConfig
 from configs.settings import Home
-from pipelines.landing_claims import Claim, record_outcome
+from pipelines.landing_claims import Claim, claims, record_outcome
 from pipelines.outcomes import PackageOutcome, failure_of
 from pipelines.requests import SceneRequest, VerticalDatumChoice
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
 
 DEPLOYMENT = "process-scene/process-scene"
 TAG = "landing"
 """Of every run that the landing zone began."""
+_AT_ONCE = 200
+"""Runs in one answer of the server; it gives no more."""
+_FRESH_S = 2.0
+"""How long what the server said of all runs is believed."""
 
 
 class RunState(StrEnum):
@@ -49,24 +61,59 @@ def runs_of(home: Home, rules: LandingConfig) -> Runs:
             deployment = client.read_deployment_by_name(DEPLOYMENT).id
     except ObjectNotFound:
         return lambda claim: _here(home, claim, rules)
-    return lambda claim: _deployed(home, claim, rules, deployment)
+    return _Deployed(home, rules, deployment)
 
 
-def _deployed(home: Home, claim: Claim, rules: LandingConfig, deployment: UUID) -> RunState:
-    from prefect.client.orchestration import get_client
+class _Deployed:
+    """Runs of the deployment: the server is asked about all claims at once, and for those alone that it has not."""
 
-    with get_client(sync_client=True) as client:
+    def __init__(self, home: Home, rules: LandingConfig, deployment: UUID) -> None:
+        self._home, self._rules, self._deployment = home, rules, deployment
+        self._states: dict[str, RunState] = {}
+        self._asked = -math.inf
+
+    def __call__(self, claim: Claim) -> RunState:
+        from prefect.client.orchestration import get_client
+
+        if time.monotonic() - self._asked > _FRESH_S:
+            with get_client(sync_client=True) as client:
+                self._states = self._of_all(client)
+            self._asked = time.monotonic()
+        if claim.key not in self._states:
+            with get_client(sync_client=True) as client:
+                self._states[claim.key] = self._begun(client, claim)
+        return self._states[claim.key]
+
+    def _begun(self, client: "SyncPrefectClient", claim: Claim) -> RunState:
         run = client.create_flow_run_from_deployment(
-            deployment,
-            parameters={"request": scene_request(home, claim, rules).model_dump(mode="json")},
-            name=f"{claim.name} {rules.recipe}" + f" (attempt {claim.attempt})" * (claim.attempt > 1),
+            self._deployment,
+            parameters={"request": scene_request(self._home, claim, self._rules).model_dump(mode="json")},
+            name=f"{claim.name} {self._rules.recipe}" + f" (attempt {claim.attempt})" * (claim.attempt > 1),
             tags=[TAG],
             idempotency_key=claim.key,
         )
-        state = client.read_flow_run(run.id).state
-    if state is None or not state.is_final():
+        return _state_of(client.read_flow_run(run.id))
+
+    def _of_all(self, client: "SyncPrefectClient") -> dict[str, RunState]:
+        from prefect.client.schemas import filters
+
+        keys = [claim.key for claim in claims(self._home)]
+        found = (
+            run for some in batched(keys, _AT_ONCE) for run in client.read_flow_runs(
+                flow_run_filter=filters.FlowRunFilter(
+                    deployment_id=filters.FlowRunFilterDeploymentId(any_=[self._deployment]),
+                    idempotency_key=filters.FlowRunFilterIdempotencyKey(any_=list(some)),
+                ),
+                limit=_AT_ONCE,
+            )
+        )  # fmt: skip
+        return {run.idempotency_key: _state_of(run) for run in found if run.idempotency_key}
+
+
+def _state_of(run: "FlowRun") -> RunState:
+    if run.state is None or not run.state.is_final():
         return RunState.LIVE
-    return RunState.CANCELLED if state.is_cancelled() else RunState.ENDED
+    return RunState.CANCELLED if run.state.is_cancelled() else RunState.ENDED
 
 
 def _here(home: Home, claim: Claim, rules: LandingConfig) -> RunState:

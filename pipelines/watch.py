@@ -11,7 +11,7 @@ taken up by the next look.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -133,9 +133,10 @@ def look(home: Home, rules: LandingConfig, runs: Runs) -> WatchReport:
 
 def _follow(home: Home, rules: LandingConfig, runs: Runs, seen: dict[str, Seen]) -> None:
     """Follow up claims, and keep by id what was found: those that this look has not seen, or saw running."""
-    for claim in claims(home):
+    known = claims(home)
+    for claim in known:
         if claim.id not in seen or seen[claim.id].state == "running":
-            seen[claim.id] = _followed(home, claim, rules, runs)
+            seen[claim.id] = _followed(home, claim, known, rules, runs)
 
 
 def _from_bucket(home: Home, rules: LandingConfig) -> Generator[Claim | Seen, None, None]:
@@ -161,22 +162,22 @@ def _arriving(landed: Landed) -> Seen:
     return Seen(package=landed.name, state="arriving", why=landed.why)
 
 
-def _followed(home: Home, claim: Claim, rules: LandingConfig, runs: Runs) -> Seen:
+def _followed(home: Home, claim: Claim, known: Sequence[Claim], rules: LandingConfig, runs: Runs) -> Seen:
     """Bring one claim as far as it goes now; what its bucket does not let be cleared up is left for the next look."""
     try:
-        return _brought_on(home, claim, rules, runs)
+        return _brought_on(home, claim, known, rules, runs)
     except (Retryable, BadInput) as error:
         if claim.origin is None:
             raise
         return Seen(package=claim.name, state="waiting", why=str(error), reasons=(error.kind,))
 
 
-def _brought_on(home: Home, claim: Claim, rules: LandingConfig, runs: Runs) -> Seen:
+def _brought_on(home: Home, claim: Claim, known: Sequence[Claim], rules: LandingConfig, runs: Runs) -> Seen:
     outcome = outcome_of(home, claim)
     if outcome is None:
         if claim.fault is not None:
             return _aside(home, claim, claim.fault)
-        earlier = next(twins(home, claim), None)
+        earlier = next(twins(home, claim, known), None)
         if earlier is not None:
             return _doubled(home, claim, earlier)
         if claim.next_try is not None and datetime.now(UTC) < claim.next_try:

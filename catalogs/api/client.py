@@ -1,8 +1,5 @@
 """The STAC API's answers, from a store."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import attr
@@ -18,6 +15,10 @@ from catalogs.api.parents import known_parents, tells_of_hidden, without_parents
 from catalogs.api.principal import principal_of
 from catalogs.api.requests import SearchBody, body_of, search_request
 from catalogs.store.protocol import CatalogueStore, Collection, Item, ItemPage
+from catalogs.turns import Turns
+
+_PUTTING_TOGETHER = Turns()
+"""Of answers: what policy says of every item, addresses, texts."""
 
 
 def store_of(request: Request) -> CatalogueStore:
@@ -38,10 +39,6 @@ def visible_collection(request: Request, collection_id: str) -> Collection:
     if found is None:
         raise NotFound("there is no such collection")
     return found
-
-
-_TURN = threading.Lock()
-_PATIENCE_S = 2.0
 
 
 @attr.s(auto_attribs=True)
@@ -118,8 +115,8 @@ class StacClient(BaseCoreClient):
     ) -> Response:
         asking = principal_of(request)
         wanted = search_request(body, collection=collection, unasked=asking.unasked)
-        with _in_turn():
-            page = store_of(request).search(wanted, asking.entitlement)
+        page = store_of(request).search(wanted, asking.entitlement)
+        with _PUTTING_TOGETHER.taken():
             # The store's condition lets through at least what policy does: whoever is shown an item is asked again.
             shown = [item for item in page.items if asking.rights.shows(item)]
             known = known_parents(store_of(request), asking, shown)
@@ -136,21 +133,6 @@ class StacClient(BaseCoreClient):
         if page.matched is not None and len(shown) == len(page.items):
             answer["numberMatched"] = page.matched
         return GeoJson(answer)
-
-
-@contextmanager
-def _in_turn() -> Iterator[None]:
-    """Wait for the search that is under way, but not for one that takes long.
-
-    Searches need Python for most of their time. Several threads at it hand it to each other thousands of times, and all
-    together take up to twice as long: then a server that keeps up well falls behind, and stays there.
-    """
-    ours = _TURN.acquire(timeout=_PATIENCE_S)
-    try:
-        yield
-    finally:
-        if ours:
-            _TURN.release()
 
 
 def _page_links(

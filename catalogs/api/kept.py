@@ -10,7 +10,7 @@ KEEP_S = 30.0
 
 
 class Kept[Key: Hashable, Value]:
-    """Values by key, each for less than a minute; of too many, the oldest are forgotten. For any number of threads.
+    """Values by key, each for half a minute; of too many, the oldest are forgotten. For any number of threads.
 
     Parameters
     ----------
@@ -31,8 +31,10 @@ class Kept[Key: Hashable, Value]:
             return known[1]
         value = find()
         with self._lock:
-            self._known[key] = (time.monotonic() + KEEP_S, value)
+            now = time.monotonic()
+            self._known[key] = (now + KEEP_S, value)
             self._known.move_to_end(key)
-            if len(self._known) > self._most:
+            # The first were put in first: what is too old is not kept for nothing, with the policy it belongs to.
+            while len(self._known) > self._most or next(iter(self._known.values()))[0] <= now:
                 self._known.popitem(last=False)
         return value

@@ -1,4 +1,4 @@
-"""What one asker may have of items: policy's answers, kept for less than a minute, and what follows from them."""
+"""What one asker may have of items: policy's answers, kept for half a minute, and what follows from them."""
 
 import copy
 import hashlib
@@ -22,7 +22,7 @@ from catalogs.policy.terms import Action, Decision, Effect, Party, ProductFacts,
 from catalogs.store.protocol import Item
 from processing.archive.layout import COG_TYPE, ZARR_TYPE
 
-_PRODUCTS, _SETTLED, _DECISIONS = 5_000, 1_000, 20_000
+_SETTLED, _DECISIONS = 1_000, 20_000
 """Of how many each is remembered."""
 _PICTURES = ("image/webp", "image/png", "image/jpeg")
 _TEXTS = ("application/json", "application/geo+json", "application/xml", "text/")
@@ -37,10 +37,9 @@ _NOT_WITHOUT_ORDER = ("watermark",)
 
 
 class Remembered:
-    """What was found out a moment ago, for all who ask: products' facts, policy settled for someone, decisions."""
+    """What was found out a moment ago, for all who ask: policy settled for someone, and decisions."""
 
     def __init__(self) -> None:
-        self.facts: Kept[tuple[object, ...], ProductFacts] = Kept(_PRODUCTS)
         self.decisions: Kept[tuple[Settled, *tuple[object, ...]], Decision] = Kept(_DECISIONS)
         self._settled: Kept[tuple[object, ...], Settled] = Kept(_SETTLED)
         self._alike: Kept[tuple[object, ...], Settled] = Kept(_SETTLED)
@@ -50,9 +49,12 @@ class Remembered:
 
         def find() -> Settled:
             found = settle(policy, action, party)
-            return self._alike.get(found.alike, lambda: found)
+            return self._alike.get((by, *found.alike), lambda: found)
 
-        return self._settled.get((policy.sha256, action, party), find)
+        # Not by its digest: a list may be of another time, and all else the same. While something is kept for a
+        # policy, the policy is, too: nothing else is of its identity.
+        by = id(policy)
+        return self._settled.get((by, action, party), find)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class Rights:
     """Where grave refusals are put on record."""
     _settled: dict[Action, Settled] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What of ``remembered`` this asker has looked up."""
+    _facts: dict[int, tuple[Item, ProductFacts]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Of the items that this asker was answered about, by their identity."""
 
     def decision(self, item: Item, action: Action) -> Decision:
         """What policy says to an action on an item."""
@@ -113,7 +117,11 @@ class Rights:
 
     def facts(self, item: Item) -> ProductFacts:
         """What policy looks at in an item."""
-        return self.remembered.facts.get(_names(item), lambda: product_facts(item))
+        # Of this very document: another of the same name may say something else.
+        known = self._facts.get(id(item))
+        if known is None:
+            known = self._facts[id(item)] = (item, product_facts(item))
+        return known[1]
 
     def shows(self, item: Item) -> bool:
         """Whether the asker may know of an item."""

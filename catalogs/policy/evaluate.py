@@ -47,7 +47,7 @@ def test_of(node: Node, policy: Policy, party: Party) -> Test:
     Raises
     ------
     TypeError
-        For a condition about who asks: :func:`of_asker` answers it.
+        For a condition about who asks, which :func:`of_asker` answers.
     """
     match node:
         case Constant(known):

@@ -32,7 +32,7 @@ class Settled:
     """What takes of what is given."""
     directives: tuple[Directive, ...]
     alike: tuple[object, ...]
-    """The same of parties for whom the policy decides the same, whatever the product."""
+    """Of one policy: for all of whom it is the same, the policy decides the same, whatever the product."""
 
 
 def settle(policy: Policy, action: Action, party: Party) -> Settled:
@@ -44,20 +44,21 @@ def settle(policy: Policy, action: Action, party: Party) -> Settled:
     party = replace(party, customer_class=class_of(party, policy))
     grants: list[OpenRule] = []
     limits: list[OpenRule] = []
-    conditions: list[tuple[str, Node]] = []
-    for rule in policy.rules:
+    conditions: list[tuple[int, Node]] = []
+    for place, rule in enumerate(policy.rules):
         left = _left(rule.condition, policy, action, party)
         truth = left.value if isinstance(left, Constant) else True
         # A rule that gives needs to hold for certain; one that takes counts unless it certainly does not.
         if truth or (truth is None and rule.effect is not Effect.ALLOW):
             side = grants if rule.effect is Effect.ALLOW else limits
             side.append(OpenRule(rule, test_of(left, policy, party)))
-            conditions.append((rule.id, left))
-    directives = tuple(one for one in policy.directives if party.customer_class not in one.spares)
-    of_party = (party.region, party.licences, tuple(one.id for one in directives))
+            conditions.append((place, left))
+    directed = [number for number, one in enumerate(policy.directives) if party.customer_class not in one.spares]
+    of_party = (party.region, party.licences, tuple(directed))
     return Settled(
-        policy=policy, licences=party.licences, grants=tuple(grants), limits=tuple(limits), directives=directives,
-        alike=(policy.sha256, *of_party, tuple(conditions)),
+        policy=policy, licences=party.licences, grants=tuple(grants), limits=tuple(limits),
+        directives=tuple(policy.directives[number] for number in directed),
+        alike=(*of_party, tuple(conditions)),
     )  # fmt: skip
 
 

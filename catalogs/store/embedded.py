@@ -28,6 +28,7 @@ from catalogs.store.protocol import (
 )
 from catalogs.store.request import read_token, write_token
 from catalogs.store.rows import rfc3339, to_item, to_row, to_rows, version_of
+from catalogs.turns import Turns
 from processing.model.errors import Defect
 
 _FILE = "catalogue.sqlite"
@@ -53,6 +54,7 @@ class EmbeddedStore:
         self._path = folder / _FILE
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
+        self._turns = Turns()
         self._finalizer = weakref.finalize(self, _close_all, self._open)
         database.create(self._path)
 
@@ -170,9 +172,11 @@ class EmbeddedStore:
         """One page of what matches."""
         connection = self._connection
         place = read_token(request, len(sort_keys(request)))
-        page = find_page(connection, request, entitlement, place)
+        with self._turns.taken():
+            page = find_page(connection, request, entitlement, place)
+            items = _fetched(connection, page.keys)
         token = write_token(request, page.values, page.matched) if page.values else None
-        return ItemPage(items=_fetched(connection, page.keys), next=token, matched=page.matched)
+        return ItemPage(items=items, next=token, matched=page.matched)
 
     def aggregate(
         self, request: SearchRequest, names: tuple[str, ...], entitlement: Entitlement = EVERYTHING

@@ -114,8 +114,15 @@ def _doubt_anew(connection: sqlite3.Connection) -> None:
 
 
 def _pack_anew(connection: sqlite3.Connection) -> None:
-    """Version 4 packed by Zstandard."""
-    connection.create_function("packed_anew", 1, lambda rest: packed(zstd.decompress(rest)), deterministic=True)
+    """Version 4 packed by Zstandard. A damaged row stays as it is: whoever reads it is told."""
+
+    def anew(rest: bytes) -> bytes:
+        try:
+            return packed(zstd.decompress(rest))
+        except RuntimeError:
+            return rest
+
+    connection.create_function("packed_anew", 1, anew, deterministic=True)
     for table in ("items", "versions"):
         connection.execute(f"UPDATE {table} SET rest = packed_anew(rest)")  # noqa: S608 - our own names
 

@@ -137,12 +137,15 @@ def _ask(
     connection: http.client.HTTPConnection, question: _Question, token: str, moment: float, began: float
 ) -> Answer:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    held = connection.sock is not None
     try:
         try:
             connection.request(question.method, question.path, question.body, headers)
             answer = connection.getresponse()
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-            # The server hung up on who was silent for some seconds: every client asks again.
+            if not held:
+                raise
+            # The server hung up on who was silent for some seconds: every client asks again, once.
             connection.close()
             connection.request(question.method, question.path, question.body, headers)
             answer = connection.getresponse()

@@ -374,14 +374,14 @@ def test_what_is_not_public_is_not_there(tmp_path):
             assert operator.get(hidden[-1]).content == b"secret"
 
 
-def test_a_search_waits_its_turn_but_not_for_one_that_takes_long(api, monkeypatch):
-    monkeypatch.setattr(client, "_PATIENCE_S", 0.3)
-    with client._TURN:  # one is under way, and does not end
+@pytest.mark.parametrize("place", ["store", "answers"])
+def test_a_search_waits_its_turn_but_not_for_one_that_takes_long(server, api, monkeypatch, place):
+    turns = client._PUTTING_TOGETHER if place == "answers" else server.store._turns
+    monkeypatch.setattr("catalogs.turns.PATIENCE_S", 0.3)
+    with turns.taken():  # one is under way, and does not end
         began = time.monotonic()
         assert len(ids(api.get("/stac/search", params={"limit": 3}))) == 3
-        waited = time.monotonic() - began
-        assert client._TURN.locked(), "it gave away a turn that was not its own"
-    assert waited >= 0.3
-    assert not client._TURN.locked()
+        assert time.monotonic() - began >= 0.3
+        assert turns._lock.locked(), "it gave away a turn that was not its own"
     assert len(ids(api.get("/stac/search", params={"limit": 3}))) == 3
-    assert not client._TURN.locked()
+    assert not turns._lock.locked()

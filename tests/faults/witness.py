@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numcodecs import zstd
+from numcodecs import lz4
 
 OF_A_MOMENT = ("created", "updated", "processing:datetime", "published")
 """Fields that say when something was made, and may differ from one making to the next."""
@@ -90,7 +90,7 @@ def _documents(home: Path, table: str) -> list[dict[str, Any]]:
                 return []
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             found = connection.execute(f"SELECT properties, rest FROM {table}").fetchall()
-    return [json.loads(zstd.decompress(rest)) | {"properties": json.loads(properties)} for properties, rest in found]
+    return [json.loads(lz4.decompress(rest)) | {"properties": json.loads(properties)} for properties, rest in found]
 
 
 def faults_of(home: Path, known: Mapping[str, Reference] | None, *, at_rest: bool) -> list[str]:
