@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -114,7 +113,6 @@ def load_policy(path: Path, configs: Path | None = None) -> Policy:
         )  # fmt: skip
     lists = {name: read_list(name, places.find(one.file), one) for name, one in config.lists.items()}
     directives = [*config.directives, *_ordered(configs)]
-    _name_once(config, directives)
     rules = _rules(config, areas, lists)
     policy = Policy(
         id=config.id, version=config.version, title=config.title, notice=config.notice, since=config.valid.since,
@@ -160,17 +158,6 @@ def _ordered(configs: Path | None) -> list[DirectiveConfig]:
     if configs is None:
         return []
     return [read_config(path, DirectiveConfig) for path in sorted((configs / FOLDER / DIRECTIVES).glob("*.yaml"))]
-
-
-def _name_once(config: PolicyConfig, directives: Sequence[DirectiveConfig]) -> None:
-    """What is told as a reason must be one thing: also of directives that lie in files of their own."""
-    names = Counter([*(rule.id for rule in config.rules), *(one.id for one in directives)])
-    for name, count in names.items():
-        if count > 1:
-            raise BadInput(
-                f"'{name}' is the name of {count} rules or directives", kind="policy.directive", where=name,
-                remedy=f"Give each a name of its own, also those in {FOLDER}/{DIRECTIVES}.",
-            )  # fmt: skip
 
 
 def _rules(config: PolicyConfig, areas: Mapping[str, Area], lists: Mapping[str, Screening]) -> tuple[Rule, ...]:
