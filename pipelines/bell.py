@@ -28,8 +28,11 @@ log = logging.getLogger(__name__)
 _MOST_FILES = 5_000
 """Of a landing zone with more, the rest is heard when the schedule looks."""
 _AT_WORK = ("PENDING", "RUNNING")
+_ENDED_S = 30.0
+"""While others are still processed, ended packages are cleared away together, and not one by one."""
 _SUBSCRIBERS_S = 60.0
 """While scenes are published one after the other, subscribers are seen to no more often than that."""
+_OVER = "over: "
 _TAG = "bell"
 """Of the runs that were rung for."""
 
@@ -41,7 +44,9 @@ class _Cord:
     flow: str
     sounds: Callable[[], frozenset[str]]
     least_s: float = 0.0
-    """Between two runs that are rung for."""
+    """Between two runs that are rung for, where what is new can wait."""
+    can_wait: Callable[[frozenset[str]], bool] = lambda _: True
+    """Whether what is new can wait for others."""
     beside: bool = False
     """Whether a run may begin while another is at work."""
     heard: frozenset[str] = frozenset()
@@ -68,12 +73,19 @@ class Bell:
     every_s: float = 2.0
     _looked: float = float("-inf")
     _cords: tuple[_Cord, ...] = ()
+    _at_work: bool = False
+    """Whether a claimed package is still being processed, or waits for its turn."""
 
     def __post_init__(self) -> None:
         """Hang up its cords."""
         bucket = BucketEar(self.home)
         self._cords = (
-            _Cord(flow="watch-landing", sounds=lambda: self._landing() | bucket.sounds()),
+            _Cord(
+                flow="watch-landing",
+                sounds=lambda: self._landing() | bucket.sounds(),
+                least_s=_ENDED_S,
+                can_wait=self._others_follow,
+            ),
             _Cord(flow="deliver-order", sounds=OrderEar(self.home).sounds, beside=True),
             _Cord(flow="serve-subscriptions", sounds=SubscriptionEar(self.home).sounds, least_s=_SUBSCRIBERS_S),
         )
@@ -101,7 +113,7 @@ class Bell:
         if sounds <= cord.heard:
             cord.heard = sounds
             return False
-        if time.monotonic() - cord.rung < cord.least_s:
+        if time.monotonic() - cord.rung < cord.least_s and cord.can_wait(sounds - cord.heard):
             return False
         with suppress(httpx.HTTPError, ValueError, KeyError), prefect_client(self.environment) as client:
             if _ring(client, cord.flow, beside=cord.beside):
@@ -109,9 +121,12 @@ class Bell:
                 return True
         return False
 
+    def _others_follow(self, new: frozenset[str]) -> bool:
+        return self._at_work and all(line.startswith(_OVER) for line in new)
+
     def _landing(self) -> frozenset[str]:
         """One line for each thing that a look would act on."""
-        found = set()
+        found, self._at_work = set(), False
         with suppress(OSError):
             names = [entry.name for entry in os.scandir(self.home.landing)]
             found |= {f"there: {name}" for name in names}
@@ -126,7 +141,9 @@ class Bell:
             with suppress(OSError, ValueError):
                 told = json.loads(claim.read_bytes())
                 if (outcome := claim.with_name("outcome.json")).exists():
-                    found.add(f"over: {claim.parent.name} {outcome.stat().st_mtime_ns}")
+                    found.add(f"{_OVER}{claim.parent.name} {outcome.stat().st_mtime_ns}")
+                elif not told.get("next_try"):
+                    self._at_work = True
                 if told.get("next_try") and datetime.fromisoformat(told["next_try"]) <= datetime.now(UTC):
                     found.add(f"due: {claim.parent.name} {told['next_try']}")
         return frozenset(found)

@@ -19,8 +19,7 @@ from configs.settings import Home
 from processing.archive import durable
 from processing.model.errors import BadInput, QyranError
 from processing.model.lineage import InputRecord, Lineage
-from processing.readers.dem_tile import file_sha256
-from processing.readers.inventory import inventory, package_digest
+from processing.readers.inventory import file_sha256, inventory, package_digest
 
 FILES = ("dem", "geoid")
 """Roles of inputs that are single files."""

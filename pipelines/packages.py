@@ -18,12 +18,11 @@ from configs.settings import Home
 from pipelines.outcomes import Stop
 from processing.archive import durable
 from processing.archive.disk_faults import disk_faults
-from processing.archive.recover import Leftover
+from processing.archive.leftover import Leftover
 from processing.archive.space import require_space
 from processing.model.errors import BadInput
 from processing.model.scene import Delivery
 from processing.readers.checksums import verify_delivery
-from processing.readers.find import open_delivery
 from processing.readers.inventory import inventory, package_digest
 from processing.readers.unpack import is_archive
 
@@ -66,6 +65,9 @@ def ingest_package(package: Path, home: Home, sensors: Mapping[str, SensorConfig
     Retryable
         ``disk.full`` if there is no room to unpack it.
     """
+    # Imported where a package is read: whoever only moves packages needs no reader.
+    from processing.readers.find import open_delivery
+
     files = inventory(package)
     digest = package_digest(files)
     if package.is_file() and is_archive(package):
@@ -97,6 +99,8 @@ def ingest_package(package: Path, home: Home, sensors: Mapping[str, SensorConfig
 
 def reopen(ingested: Ingested, sensors: Mapping[str, SensorConfig]) -> Delivery:
     """The delivery again, in another task: only its metadata is read, nothing is unpacked twice."""
+    from processing.readers.find import open_delivery
+
     return open_delivery(Path(ingested.opened), sensors=sensors)
 
 

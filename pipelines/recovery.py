@@ -10,7 +10,8 @@ from pipelines.catalogue import catalogue_product, is_catalogued
 from pipelines.packages import clear_workspaces
 from processing.archive.disk_faults import disk_faults
 from processing.archive.layout import ITEM, MANIFEST, PRODUCT_RECORD
-from processing.archive.recover import Leftover, interrupted, products_of, recover_archive
+from processing.archive.leftover import Leftover
+from processing.archive.recover import interrupted, products_of, recover_archive
 from processing.archive.write import published
 from processing.model.errors import QyranError
 from processing.model.product import Product

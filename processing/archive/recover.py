@@ -6,13 +6,12 @@ killed. So the folder of staging names every product that needs a look, however 
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from processing.archive import durable
 from processing.archive.disk_faults import disk_faults
 from processing.archive.layout import COLLECTION, MANIFEST, PRODUCT_RECORD, ProductPaths
+from processing.archive.leftover import Leftover
 from processing.archive.manifest import check_product, fingerprint
 from processing.archive.write import FILES, published, put_files, settle
 from processing.model.product import Product
@@ -20,21 +19,6 @@ from processing.model.product import Product
 COLLECTION_LOCK = "collection"
 """``<collection>--collection``: held by whoever writes the file that describes a collection."""
 _LOCK = ".lock"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leftover:
-    """What an interrupted run left, and what became of it."""
-
-    what: str
-    """In plain words."""
-    where: str
-    """Relative to HOME."""
-    done: Literal["finished", "cleared", "kept"]
-    """``kept``: it is whole, and only its package can say what is to become of it."""
-
-    def __str__(self) -> str:
-        return f"{self.done}: {self.what} ({self.where})"
 
 
 def interrupted(home: Path) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from processing.model.lineage import InputRecord
 from processing.readers.dem_geoid import open_geoid
 from processing.readers.dem_hgt import is_hgt
 from processing.readers.dem_mosaic import lattices_of, mosaic, target_grid
-from processing.readers.dem_tile import Bounds, DemTile, file_sha256, place_tile
+from processing.readers.dem_tile import Bounds, DemTile, place_tile
+from processing.readers.inventory import file_sha256
 
 _NOT_ELEVATIONS = tuple(f"Copernicus_DSM_*_{kind}.tif" for kind in ("EDM", "FLM", "HEM", "WBM", "ACM"))
 """Masks and error models that lie beside the elevations of a Copernicus tile and share its name."""

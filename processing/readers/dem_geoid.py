@@ -19,7 +19,8 @@ from rasterio.windows import Window
 from processing.geometry.datum import Geoid, VerticalDatum
 from processing.model.errors import BadInput
 from processing.model.lineage import InputRecord
-from processing.readers.dem_tile import Bounds, file_sha256
+from processing.readers.dem_tile import Bounds
+from processing.readers.inventory import file_sha256
 from processing.readers.raster_open import hardened_open
 
 _NAMES = {VerticalDatum.EGM2008: r"egm_?(20)?08(?!\d{2})", VerticalDatum.EGM96: r"egm_?(19)?96"}

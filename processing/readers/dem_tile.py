@@ -1,6 +1,5 @@
 """One elevation file: where it lies, what its numbers are measured from, and its heights above the ellipsoid."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -229,9 +228,3 @@ def _elevations(tile: DemTile, rows: slice, cols: slice) -> Iterator[tuple[slice
             read = dataset.read(1, window=Window.from_slices((start, stop), (cols.start, cols.stop)), masked=True)
             scaled = read.astype(np.float64).filled(np.nan) * dataset.scales[0] + dataset.offsets[0]
             yield slice(start - rows.start, stop - rows.start), np.asarray(scaled, dtype=np.float64)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,7 +19,7 @@ from shapely.geometry import Polygon, box
 
 from processing.model.errors import BadInput
 from processing.model.lineage import InputRecord
-from processing.readers.dem_tile import file_sha256
+from processing.readers.inventory import file_sha256
 from processing.readers.raster_open import hardened_env, hardened_open, raster_facts
 
 Grey = npt.NDArray[np.float32]
