@@ -10,21 +10,26 @@ KEEP_S = 30.0
 
 
 class Kept[Key: Hashable, Value]:
-    """Values by key, each for half a minute; of too many, the oldest are forgotten. For any number of threads.
+    """Values by key, each for a while; of too many, the oldest are forgotten. For any number of threads.
 
     Parameters
     ----------
     most
         How many.
+    seconds
+        How long each.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, seconds: float = KEEP_S) -> None:
+        self._most, self._seconds = most, seconds
         self._lock = threading.Lock()
         self._known: OrderedDict[Key, tuple[float, Value]] = OrderedDict()
 
     def get(self, key: Key, find: Callable[[], Value]) -> Value:
-        """What is known, if it is not too old; else what ``find`` finds, which may be called by two at once."""
+        """What is known, if it is not too old; else what ``find`` finds, which may be called by two at once.
+
+        What it raises is not kept.
+        """
         with self._lock:
             known = self._known.get(key)
         if known is not None and known[0] > time.monotonic():
@@ -32,7 +37,7 @@ class Kept[Key: Hashable, Value]:
         value = find()
         with self._lock:
             now = time.monotonic()
-            self._known[key] = (now + KEEP_S, value)
+            self._known[key] = (now + self._seconds, value)
             self._known.move_to_end(key)
             # The first were put in first: what is too old is not kept for nothing, with the policy it belongs to.
             while len(self._known) > self._most or next(iter(self._known.values()))[0] <= now:

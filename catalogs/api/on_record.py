@@ -1,12 +1,10 @@
 """What went out to whom, and what was gravely refused, in the audit log: once in some minutes for each thing."""
 
 import logging
-import threading
-import time
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from catalogs.api.kept import Kept
 from catalogs.policy.audit import AuditLog
 from catalogs.policy.terms import Action, Decision, Party
 from catalogs.store.protocol import Item
@@ -28,9 +26,8 @@ class OnRecord:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._lock = threading.Lock()
         self._later = ThreadPoolExecutor(1, thread_name_prefix="on-record")
-        self._told: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._told: Kept[tuple[str, ...], object] = Kept(_KNOWN, AGAIN_S)
 
     def given(self, party: Party, thing: tuple[str, str | None], decision: Decision) -> None:
         """Somebody gets something: ``COLLECTION/ID/ASSET`` and the SHA-256 of its bytes.
@@ -41,9 +38,7 @@ class OnRecord:
             If it could not be put on record: then it must not go out.
         """
         key = ("given", party.id, thing[0], decision.rule, decision.policy_sha256)
-        if not self._lately(key):
-            AuditLog.open(self._home).append(party.id, "download", [thing], decision)
-            self._remember(key)
+        self._told.get(key, lambda: AuditLog.open(self._home).append(party.id, "download", [thing], decision))
 
     def refused(self, party: Party, item: Item, action: Action, decision: Decision) -> None:
         """Somebody was refused something by a rule whose refusals belong into the log.
@@ -52,9 +47,7 @@ class OnRecord:
         """
         name = f"{item['collection']}/{item['id']}"
         key = ("refused", party.id, name, action.value, decision.policy_sha256)
-        if not self._lately(key):
-            self._remember(key)
-            self._later.submit(self._append, party, name, action, decision)
+        self._told.get(key, lambda: self._later.submit(self._append, party, name, action, decision))
 
     def close(self) -> None:
         """Write what is still to be written."""
@@ -65,14 +58,3 @@ class OnRecord:
             AuditLog.open(self._home).append(party.id, f"refused.{action.value}", [name], decision)
         except QyranError:
             log.exception("a refusal could not be put on record")
-
-    def _lately(self, key: tuple[str, ...]) -> bool:
-        with self._lock:
-            return self._told.get(key, 0.0) > time.monotonic()
-
-    def _remember(self, key: tuple[str, ...]) -> None:
-        with self._lock:
-            self._told[key] = time.monotonic() + AGAIN_S
-            self._told.move_to_end(key)
-            if len(self._told) > _KNOWN:
-                self._told.popitem(last=False)

@@ -1,8 +1,5 @@
 """Files of ordered packages, by signed link or by their customer's token. The policy is asked again for every one."""
 
-import threading
-import time
-from collections import OrderedDict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +14,7 @@ from catalogs.api import links
 from catalogs.api.answers import matches
 from catalogs.api.entrance import OutOfScope
 from catalogs.api.errors import NotFound, refusal
+from catalogs.api.kept import Kept
 from catalogs.api.orders import desk_of, is_open
 from catalogs.api.principal import principal_of
 from catalogs.customers.accounts import Scope
@@ -118,33 +116,14 @@ def _file_of(home: Path, order: Order, path: str) -> _File:
     return _File(folder / path, listed.media_type, listed.sha256, listed.size)
 
 
-class _Standings:
-    """Orders that were found to stand, for a short while: asking about a hundred ranges is asking once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._until: OrderedDict[tuple[str, str, str], float] = OrderedDict()
-
-    def holds(self, key: tuple[str, str, str]) -> bool:
-        with self._lock:
-            return time.monotonic() < self._until.get(key, 0.0)
-
-    def note(self, key: tuple[str, str, str]) -> None:
-        with self._lock:
-            self._until[key] = time.monotonic() + STANDS_S
-            while len(self._until) > _KEPT:
-                self._until.popitem(last=False)
-
-
-_standings = _Standings()
+_standings: Kept[tuple[str, str, str], None] = Kept(_KEPT, STANDS_S)
+"""Orders that were found to stand: asking about a hundred ranges is asking once."""
 
 
 def _stands(desk: Desk, order: Order) -> None:
     """Ask the policy about an order again, unless it was asked a moment ago under the same policy."""
     key = (order.id, order.updated.isoformat(), desk.policy.sha256)
-    if not _standings.holds(key):
-        require_standing(desk, order, datetime.now(UTC))
-        _standings.note(key)
+    _standings.get(key, lambda: require_standing(desk, order, datetime.now(UTC)))
 
 
 def _first_fetched(desk: Desk, order: Order) -> None:
