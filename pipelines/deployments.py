@@ -1,7 +1,6 @@
 """Flows as Prefect deployments: what an operator starts from a form, and what a schedule starts by itself."""
 
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -14,6 +13,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from configs.registry import load_registry
 from configs.settings import Home
+from pipelines import fork_client
 from pipelines.composite import build_composite
 from pipelines.day import day_report
 from pipelines.decide import decide_held
@@ -112,7 +112,7 @@ def deployment_of(flow: Flow[Any, Any], *, schedules: Sequence[Schedule] | None 
         work_pool_name=WORK_POOL,
         # Named, it is started at once. Left to itself, Prefect starts another process first that looks for flow code to
         # fetch, imports all of Prefect for that, and becomes this one: 2 to 3 s of a processor for every run.
-        job_variables={"command": shlex.join([sys.executable, "-m", "prefect.engine"])},
+        job_variables={"command": shlex.join(fork_client.command("prefect.engine"))},
         work_queue_name=FIRST_OR_LAST.get(flow.name, ORDINARY),
         concurrency_limit=_ONE_AT_A_TIME if flow.name in ALONE else None,
         entrypoint_type=EntrypointType.MODULE_PATH,

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from configs.catalogue import load_catalogue_config
 from configs.settings import Home
+from pipelines import fork_client
 from pipelines.bell import Bell
 from pipelines.new_database import place_database
 from pipelines.orphans import Orphans
@@ -27,6 +28,8 @@ from pipelines.secret_files import operator_token, operator_token_path, prefect_
 from processing.model.errors import BadInput, Defect
 
 HOST = "127.0.0.1"
+FORK_SERVER = (sys.executable, "-m", "pipelines.fork_server")
+"""The program that has everything imported, and of which runs are forks."""
 _SERVER = "prefect-server"
 _START_S = 300.0
 """A busy machine takes a minute for a new Prefect database."""
@@ -126,6 +129,7 @@ def serve(home: Home, *, port: int, prefect_port: int, say: Say, ready: Callable
 def _start(tree: ProcessTree, home: Home, port: int, prefect_port: int, say: Say) -> None:
     python = sys.executable
     say("starting Prefect and the catalogue")
+    tree.start("fork-server", FORK_SERVER, spare=True)
     server = tree.start(
         _SERVER,
         [python, "-m", "pipelines.serve_prefect", "server", "start", "--host", HOST, "--port", str(prefect_port)],
@@ -139,7 +143,7 @@ def _start(tree: ProcessTree, home: Home, port: int, prefect_port: int, say: Say
     # No worker runs yet: whatever claims to run and has no process was cut off.
     for line in Orphans(tree.environment).settle(at_once=True):
         say(line)
-    tree.finish(tree.start("enrol", [python, "-m", "pipelines.enrol"]), _START_S)
+    tree.finish(tree.start("enrol", fork_client.command("pipelines.enrol")), _START_S)
     tree.start("worker", worker_command(), after=lambda: answers(prefect_port, "/api/health"), spare=True)
     tree.start("metrics", [python, "-m", "pipelines.metrics", str(home.path)])
 
@@ -181,6 +185,7 @@ def _environment(home: Home, port: int, prefect_port: int) -> dict[str, str]:
         | prefect_environment(home.prefect)
         | {
             "QYRAN_HOME": str(home.path),
+            fork_client.PLACE: str(home.prefect),
             "QYRAN_URL": f"http://{HOST}:{port}",  # where links from a run's page lead
             "PYTHONUNBUFFERED": "1",
             "NO_PROXY": f"{beyond},{LOOPBACK}" if beyond else LOOPBACK,

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from configs.settings import Home
+from pipelines import fork_client
 from pipelines.bell import Bell
 from pipelines.orphans import Orphans
 from pipelines.prefect_env import prefect_environment
 from pipelines.process_tree import ProcessTree
 from pipelines.recovery import recover_at_start
-from pipelines.serve import Ended, answers, signals_raise, tend, worker_command
+from pipelines.serve import FORK_SERVER, Ended, answers, signals_raise, tend, worker_command
 from processing.model.errors import BadInput, Defect
 
 _START_S = 600.0
@@ -49,7 +50,8 @@ def serve_worker(home: Home) -> None:
     def server_answers() -> bool:
         return answers(port, "/api/health", host=host)
 
-    tree = ProcessTree(home.logs, dict(os.environ) | prefect_environment(home.prefect) | _WORKING)
+    environment = dict(os.environ) | prefect_environment(home.prefect) | _WORKING
+    tree = ProcessTree(home.logs, environment | {fork_client.PLACE: str(home.prefect)})
     alone = os.environ.get(ONLY_ONE, "true").lower() != "false"
     orphans = Orphans(tree.environment, None if alone else home.prefect / f"runs-of-{socket.gethostname()}")
     with signals_raise():
@@ -59,7 +61,8 @@ def serve_worker(home: Home) -> None:
                 _say(f"left by an interrupted run, now {leftover}")
             for line in orphans.settle(at_once=True):
                 _say(line)
-            tree.finish(tree.start("enrol", [sys.executable, "-m", "pipelines.enrol"]), _START_S)
+            tree.start("fork-server", FORK_SERVER, spare=True)
+            tree.finish(tree.start("enrol", fork_client.command("pipelines.enrol")), _START_S)
             tree.start("worker", worker_command(), after=server_answers, spare=True)
             _say("ready")
             tend(tree, orphans, Bell(home, tree.environment), _say)

@@ -1,6 +1,7 @@
 """The work of ``process-scene`` without Prefect, in a process of its own: seconds of each package as JSON on stdout.
 
-``python -m pipelines.bench.flow_job HOME PACKAGE...``: hash, plan, compute, archive, describe, catalogue.
+``python -m pipelines.bench.flow_job HOME PACKAGE...``: hash, plan, compute, archive, describe, catalogue, and all that
+derives from it, as the landing zone's rules ask for.
 """
 
 import json
@@ -13,6 +14,9 @@ from configs.registry import Registry, load_registry
 from configs.settings import Home
 from pipelines.catalogue import catalogue_product
 from pipelines.cluster import compute_in
+from pipelines.configuration import keep_configs
+from pipelines.derivation import derived_image, derived_recipe
+from pipelines.drafts import applicable_recipes, derived_draft
 from pipelines.outcomes import Stop
 from pipelines.packages import ingest_package, leave_workspace
 from pipelines.planning import keep_what_made, plan_scene
@@ -20,6 +24,7 @@ from pipelines.requests import SceneRequest
 from pipelines.revisions import as_before
 from processing.archive.write import publish_product
 from processing.model.errors import Defect
+from processing.model.product import Product
 
 
 def work(home: Home, registry: Registry, package: Path) -> float:
@@ -37,7 +42,19 @@ def work(home: Home, registry: Registry, package: Path) -> float:
     finally:
         leave_workspace(ingested)
     catalogue_product(product, home, registry)
+    for recipe in applicable_recipes(product, registry):
+        _derive(home, registry, product, recipe)
     return time.perf_counter() - began
+
+
+def _derive(home: Home, registry: Registry, parent: Product, name: str) -> None:
+    recipe = derived_recipe(name, registry)
+    image = derived_image(home.path / parent.archive_href, parent, recipe)
+    draft = derived_draft(parent, image, recipe=recipe, mission=registry.missions[parent.mission])
+    with compute_in(home):
+        product = publish_product(home.path, as_before(home, draft), [image])
+    keep_configs(home, draft.lineage, registry)
+    catalogue_product(product, home, registry)
 
 
 def main() -> None:

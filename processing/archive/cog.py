@@ -16,7 +16,7 @@ from processing.archive.gdal_writes import Sums, copy_checked, gdal_faults
 from processing.archive.geozarr import map_crs
 from processing.archive.layout import QA
 from processing.archive.picture import Style, painted_region
-from processing.archive.shards import array_at
+from processing.archive.shard_read import LocalArray
 from processing.archive.store import Group, Level
 from processing.archive.tiff_tags import describe, gdal_tags
 
@@ -77,7 +77,7 @@ def _write_levels(path: Path, store: Path, group: Group, name: str, kind: _Kind,
     try:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for number, level in enumerate(group.levels):
-                for row, rows in _tile_rows(level, array_at(store, f"{level.path}/{name}")):
+                for row, rows in _tile_rows(level, LocalArray.at(store, f"{level.path}/{name}")):
 
                     def put(left: int, number: int = number, row: int = row, rows: _Rows = rows) -> None:
                         file.put(number, 0, (row, left), rows[:, left : left + TILE_PX])
@@ -88,11 +88,11 @@ def _write_levels(path: Path, store: Path, group: Group, name: str, kind: _Kind,
         file.abandon()
 
 
-def _tile_rows(level: Level, array: Any) -> Iterator[tuple[int, _Rows]]:
+def _tile_rows(level: Level, array: LocalArray) -> Iterator[tuple[int, _Rows]]:
     """An array in strips that start at a row of tiles; each shard is read once."""
-    start, waiting = 0, np.empty((0, level.shape[1]), dtype=array.dtype)
+    start, waiting = 0, np.empty((0, level.shape[1]), dtype=array.layout.dtype)
     for region in _strips(level):
-        rows = np.concatenate([waiting, np.asarray(array[region])])
+        rows = np.concatenate([waiting, array[region]])
         last = region[0].stop == level.shape[0]
         whole = rows.shape[0] if last else rows.shape[0] // TILE_PX * TILE_PX
         yield start, rows[:whole]

@@ -15,7 +15,7 @@ from shapely import Polygon
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
-from processing.archive.shards import array_at
+from processing.archive.shard_read import LocalArray
 from processing.archive.store import Group, Level
 from processing.model.composite_layers import BESIDE
 from processing.model.errors import BadInput
@@ -67,7 +67,7 @@ def valid_pixels(store: Path, group: Group, level: Level) -> npt.NDArray[np.bool
     """Bool ``(rows, columns)``: true where any band of the level has a value."""
     valid = np.zeros(level.shape, np.bool_)
     for name, encoding in group.encodings.items():
-        valid |= np.asarray(array_at(store, f"{level.path}/{name}")[:]) != encoding.nodata
+        valid |= LocalArray.at(store, f"{level.path}/{name}")[:, :] != encoding.nodata
     return valid
 
 

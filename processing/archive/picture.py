@@ -8,13 +8,16 @@ import numpy.typing as npt
 from PIL import Image
 
 from processing.archive.encode import Stored
-from processing.archive.shards import array_at
+from processing.archive.shard_read import LocalArray
 from processing.archive.store import Group, Level
 from processing.model.errors import Defect
 from processing.model.product import Encoding, ProductDraft
 from processing.products.palette import colour_table
 
 Rgba = npt.NDArray[np.uint8]
+Tones = npt.NDArray[np.uint8]
+_TABLED_BYTES = 2
+"""Of integers whose tones are worth looking up: each is worked out once, instead of for every pixel."""
 _THUMBNAIL_PX = 512
 _WEBP_QUALITY = 80
 
@@ -48,8 +51,18 @@ class Style:
         raise Defect(f"no group can show the bands {list(self.bands)}", kind="visual.bands")
 
 
-def stretch(stored: Stored, encoding: Encoding, value_range: tuple[float, float]) -> npt.NDArray[np.uint8]:
+def stretch(stored: Stored, encoding: Encoding, value_range: tuple[float, float]) -> Tones:
     """Brightness 1-255, linear between two physical values; 0 where nodata."""
+    if stored.dtype.itemsize > _TABLED_BYTES or stored.size < 2 ** (8 * stored.dtype.itemsize):
+        return _tones(stored, encoding, value_range)
+    bounds = np.iinfo(stored.dtype)
+    table = _tones(np.arange(bounds.min, bounds.max + 1, dtype=np.int64).astype(stored.dtype), encoding, value_range)
+    # Its own bits are its place in a table that starts at 0.
+    tones: Tones = np.roll(table, int(bounds.min))[stored.view(np.dtype(f"u{stored.dtype.itemsize}"))]
+    return tones
+
+
+def _tones(stored: Stored, encoding: Encoding, value_range: tuple[float, float]) -> Tones:
     low, high = ((value - encoding.offset) / encoding.scale for value in value_range)
     share = np.clip((stored.astype(np.float32) - np.float32(low)) / np.float32(high - low), 0, 1)
     return np.where(stored == encoding.nodata, 0, np.rint(1 + 254 * share)).astype(np.uint8)
@@ -57,34 +70,43 @@ def stretch(stored: Stored, encoding: Encoding, value_range: tuple[float, float]
 
 def paint(stored: tuple[Stored, ...], encodings: tuple[Encoding, ...], style: Style) -> Rgba:
     """Picture ``(4, rows, columns)``: red, green, blue, and alpha 0 where any band has no value, else 255."""
+    picture = np.zeros((4, *stored[0].shape), dtype=np.uint8)
+    if any(not (band != encoding.nodata).any() for band, encoding in zip(stored, encodings, strict=True)):
+        return picture  # the better part of a grid's tile that a scene only touches
     tones = [stretch(band, encoding, style.value_range) for band, encoding in zip(stored, encodings, strict=True)]
-    alpha = np.where(np.logical_and.reduce([tone > 0 for tone in tones]), 255, 0).astype(np.uint8)
+    valid = np.logical_and.reduce([tone > 0 for tone in tones])
     if style.palette and len(tones) == 1:
-        colours: npt.NDArray[np.uint8] = np.moveaxis(colour_table(style.palette)[tones[0]], -1, 0)
+        colours = [channel[tones[0]] for channel in colour_table(style.palette).T]
     else:
-        colours = np.stack(tones * 3 if len(tones) == 1 else tones)
-    return np.concatenate([np.where(alpha, colours, 0), alpha[None]])
+        colours = tones * 3 if len(tones) == 1 else tones
+    for channel, colour in zip(picture, [*colours, np.uint8(255)], strict=True):
+        np.multiply(colour, valid, out=channel)
+    return picture
 
 
 def painted_region(store: Path, group: Group, level: Level, style: Style, region: tuple[slice, slice]) -> Rgba:
     """Picture of a part of one level."""
-    stored = tuple(np.asarray(array_at(store, f"{level.path}/{band}")[region]) for band in style.bands)
+    stored = tuple(LocalArray.at(store, f"{level.path}/{band}")[region] for band in style.bands)
     return paint(stored, tuple(group.encodings[band] for band in style.bands), style)
 
 
 def write_thumbnail(path: Path, store: Path, groups: tuple[Group, ...], style: Style) -> None:
     """A WebP of at most 512 pixels a side, cropped to the valid area, transparent where there is no value."""
     group = style.group(groups)
+    region = tuple(slice(0, size) for size in group.levels[-1].shape)
     for level in reversed(group.levels):
-        picture = painted_region(store, group, level, style, (slice(0, level.shape[0]), slice(0, level.shape[1])))
-        rows, columns = (np.flatnonzero(picture[3].any(axis=axis)) for axis in (1, 0))
-        if not rows.size:
-            continue
-        cropped = picture[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        if max(cropped.shape[1:]) >= _THUMBNAIL_PX or level is group.levels[0]:
+        picture = painted_region(store, group, level, style, (region[0], region[1]))
+        kept = [np.flatnonzero(picture[3].any(axis=axis)) for axis in (1, 0)]
+        if not kept[0].size:
+            raise Defect("no pixel can be shown", kind="visual.empty", where=str(store))
+        cropped = picture[:, kept[0][0] : kept[0][-1] + 1, kept[1][0] : kept[1][-1] + 1]
+        if max(cropped.shape[1:]) >= _THUMBNAIL_PX:
             break
-    else:
-        raise Defect("no pixel can be shown", kind="visual.empty", where=str(store))
+        # A pixel has a value where any of the four below it has one: all that can be shown there lies within.
+        region = tuple(
+            slice(2 * (part.start + int(there[0])), 2 * (part.start + int(there[-1]) + 1))
+            for part, there in zip(region, kept, strict=True)
+        )
     image = Image.fromarray(np.moveaxis(cropped, 0, -1))
     image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.LANCZOS)
     image.save(path, "WEBP", quality=_WEBP_QUALITY, method=4)

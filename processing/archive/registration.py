@@ -12,7 +12,7 @@ from dask.delayed import delayed
 
 from processing.archive.encode import decode
 from processing.archive.layout import QA
-from processing.archive.shards import array_at
+from processing.archive.shard_read import LocalArray
 from processing.archive.store import Group, Level
 from processing.model.image import OrthoImage
 from processing.model.qa import Qa
@@ -158,7 +158,7 @@ def _overview(store: Path, group: Group) -> tuple[Image, Level]:
 
 def _bands(store: Path, level: Level, group: Group, window: tuple[slice, slice]) -> dict[str, Image]:
     return {
-        name: decode(np.asarray(array_at(store, f"{level.path}/{name}")[window]), encoding)
+        name: decode(LocalArray.at(store, f"{level.path}/{name}")[window], encoding)
         for name, encoding in group.encodings.items()
     }
 
@@ -168,7 +168,7 @@ def _window(task: _Task, spot: tuple[int, int]) -> dict[tuple[str, str], tuple[f
     level = task.group.levels[0]
     row, column = (min(max(at, 0), length - task.side) for at, length in zip(spot, level.shape, strict=True))
     window = (slice(row, row + task.side), slice(column, column + task.side))
-    flags = np.asarray(array_at(task.store, f"{level.path}/{QA}")[window])
+    flags = LocalArray.at(task.store, f"{level.path}/{QA}")[window]
     if (flags & np.uint16(Qa.NODATA)).any() or np.mean((flags & _DOUBTFUL) != 0) > _DOUBTFUL_PART:
         return None
     bands = _bands(task.store, level, task.group, window)
@@ -190,7 +190,7 @@ def _pan_window(task: _Task, window: tuple[slice, slice], bands: Mapping[str, Im
     if any(part.start < 0 or part.stop > length for part, length in zip(cut, fine.shape, strict=True)):
         averaged = np.full_like(mean, np.nan)
     else:
-        values = decode(np.asarray(array_at(task.store, f"{fine.path}/{name}")[cut]), pan.encodings[name])
+        values = decode(LocalArray.at(task.store, f"{fine.path}/{name}")[cut[0], cut[1]], pan.encodings[name])
         averaged = values.reshape(task.side, factor, task.side, factor).mean(axis=(1, 3), dtype=np.float64)
     return {name: averaged.astype(np.float32), task.pairs[-1][0]: mean}
 

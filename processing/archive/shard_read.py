@@ -5,6 +5,7 @@ of the chunks that the window touches, checksums compared before anything is dec
 error, never nodata. :mod:`zarr` is the oracle, and reads whatever is not laid out as our writer lays it out.
 """
 
+import json
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -167,6 +168,37 @@ def read_window(store: Path, path: str, layout: ArrayLayout, region: Region) -> 
     for place, row, column in jobs:
         _read_shard(place, (row, column), layout, window, result)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class LocalArray:
+    """One array of a local store, to be sliced by rows and columns."""
+
+    store: Path
+    path: str
+    layout: ArrayLayout
+
+    @classmethod
+    def at(cls, store: Path, path: str) -> Self:
+        """The array at a path.
+
+        Raises
+        ------
+        Defect
+            ``archive.missing`` if there is none, ``archive.layout`` if it is not laid out as our writer does.
+        """
+        place = store / path / "zarr.json"
+        try:
+            layout = ArrayLayout.of(json.loads(place.read_bytes()))
+        except FileNotFoundError as error:
+            raise Defect("an array is missing", kind="archive.missing", where=str(place)) from error
+        if layout is None:
+            raise Defect("an array is not laid out as the archive's are", kind="archive.layout", where=str(place))
+        return cls(store, path, layout)
+
+    def __getitem__(self, region: Region) -> npt.NDArray[Any]:
+        """Pixels of a window, see :func:`read_window`."""
+        return read_window(self.store, self.path, self.layout, region)
 
 
 def _read_shard(

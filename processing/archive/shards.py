@@ -14,6 +14,7 @@ from processing.archive.layout import QA
 from processing.archive.manifest import ObjectRecord
 from processing.archive.pyramid import half_shape, halve, halve_qa
 from processing.archive.shard_file import ShardFile
+from processing.archive.shard_read import LocalArray
 from processing.archive.store import Group, Level
 from processing.model.image import Tile
 from processing.model.product import Encoding
@@ -260,7 +261,7 @@ def tally_shard(store: Path, group: Group, index: tuple[int, int], inside: npt.N
     region = level.region(index)
     result = GroupTally(footprint=int(np.count_nonzero(inside)))
     for name, encoding in group.encodings.items():
-        stored = np.asarray(array_at(store, f"{level.path}/{name}")[region])
+        stored = LocalArray.at(store, f"{level.path}/{name}")[region]
         valid = stored != encoding.nodata
         values = stored[valid].astype(np.int64)
         tally = Tally(count=values.size, inside=int(np.count_nonzero(valid & inside)))
@@ -268,7 +269,7 @@ def tally_shard(store: Path, group: Group, index: tuple[int, int], inside: npt.N
             tally.total, tally.squares = int(values.sum()), int(np.dot(values, values))
             tally.lowest, tally.highest = int(values.min()), int(values.max())
         result.bands[name] = tally
-    flags = np.asarray(array_at(store, f"{level.path}/{QA}")[region])[inside]
+    flags = LocalArray.at(store, f"{level.path}/{QA}")[region][inside]
     for flag in Qa:
         result.flags[str(flag.name).lower()] = int(np.count_nonzero(flags & np.uint16(flag)))
     return result

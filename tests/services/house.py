@@ -110,12 +110,13 @@ class House:
         return found
 
     def processes_of_runs(self, runs: Collection[str]) -> list[int]:
-        """Processes that work at these runs."""
+        """Processes that work at these runs, and those that stand for them towards the worker."""
         found = []
         for pid in self.processes():
             with contextlib.suppress(OSError):
                 told = (Path("/proc") / str(pid) / "environ").read_bytes()
-                if any(f"PREFECT__FLOW_RUN_ID={run}\0".encode() in told for run in runs):
+                name = (Path("/proc") / str(pid) / "comm").read_text().strip()
+                if any(f"PREFECT__FLOW_RUN_ID={run}\0".encode() in told or name == f"run-{run[:11]}" for run in runs):
                     found.append(pid)
         return found
 

@@ -1,0 +1,214 @@
+"""A process that has imported what flow runs need, and forks one process for each run.
+
+Prefect, xarray, numba and the flows take 6 to 8 s of a processor to import: more than a small scene takes to process,
+and each run has a process of its own. Forked from this one a run begins at once, and shares the memory of what is
+imported. ``python -m pipelines.fork_server`` listens in the folder that ``QYRAN_FORK_SERVER`` names;
+:mod:`pipelines.fork_client` asks, and stands for the run towards whoever started it.
+
+Each run has a minder between it and this process, which waits for the run and tells the client how it ended, ends the
+run when the client is gone, and lets it go on when this process is. So a run outlives the worker and this server as it
+would had it been started by itself.
+"""
+
+import ctypes
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import threading
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pipelines.fork_client import COUNT_BYTES, FORWARDED, PLACE, SOCKET, STARTED, STATUS_BYTES, at
+
+IMPORTED = ("pipelines.deployments", "prefect.engine", "prefect.flow_engine")
+"""What every run needs."""
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_BACKLOG = 128
+_ASKING_S = 10.0
+"""The longest that a client takes to say what it wants."""
+_MOST_BYTES = 16 * 2**20
+_RUN = "PREFECT__FLOW_RUN_ID"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a client wants to be run."""
+
+    arguments: list[str]
+    """A module's name, and what ``sys.argv`` holds after it."""
+    environment: dict[str, str]
+    folder: str
+    streams: list[int]
+    """Standard input, output and errors, as this process has them open."""
+
+
+def serve(place: Path) -> Asked:
+    """Fork whenever asked. Returns in forks alone, each of which is to run what was asked.
+
+    Parameters
+    ----------
+    place
+        A folder that no other user may enter.
+
+    Raises
+    ------
+    RuntimeError
+        If something that was imported has started a thread: a fork would not have it.
+    """
+    with _listening(place) as door:
+        for name in IMPORTED:
+            importlib.import_module(name)
+        if threading.active_count() > 1:
+            raise RuntimeError(f"forks would not have these threads: {threading.enumerate()}")
+        # What is there now stays: the collector would touch every page of it in every fork, and so copy it.
+        gc.collect()
+        gc.freeze()
+        signal.signal(signal.SIGCHLD, _bury)
+        while True:
+            connection, _ = door.accept()
+            with connection:
+                asked = _read(connection)
+                if asked is not None and _forked(asked, connection, door):
+                    return asked
+
+
+def _bury(*_: object) -> None:
+    """Take leave of minders that have ended, and of the processor time of their runs."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _listening(place: Path) -> socket.socket:
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    folder = os.open(place, os.O_PATH | os.O_DIRECTORY)
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(SOCKET, dir_fd=folder)
+        door.bind(at(folder))
+        door.listen(_BACKLOG)
+    finally:
+        os.close(folder)
+    return door
+
+
+def _read(connection: socket.socket) -> Asked | None:
+    """What a client asks for; None if it goes away, or says it in no way that is understood."""
+    connection.settimeout(_ASKING_S)
+    streams: list[int] = []
+    try:
+        count, streams, _, _ = socket.recv_fds(connection, COUNT_BYTES, 3)
+        told = bytearray()
+        while len(told) < min(int.from_bytes(count), _MOST_BYTES):
+            more = connection.recv(int.from_bytes(count) - len(told))
+            if not more:
+                break
+            told += more
+        said: dict[str, Any] = json.loads(told)
+        connection.settimeout(None)
+        return Asked(said["arguments"], said["environment"], said["folder"], streams)
+    except (OSError, ValueError, KeyError):
+        _close(streams)
+        return None
+
+
+def _forked(asked: Asked, connection: socket.socket, door: socket.socket) -> bool:
+    """Fork a minder, which forks the run. True in the run alone."""
+    try:
+        if _fork() != 0:
+            return False
+        door.close()
+        os.setsid()  # away from the group of this server, which is ended as one
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        minder = os.getpid()
+        run = _fork()
+        if run != 0:
+            _close(asked.streams)
+            _mind(run, connection)
+        _end_with(minder)
+        for number, stream in enumerate(asked.streams):
+            os.dup2(stream, number)
+    finally:
+        _close(asked.streams)
+    return True
+
+
+def _mind(run: int, connection: socket.socket) -> NoReturn:
+    """Pass signals on to a run, and to the client how it ended. Without a client there is no run."""
+    try:
+        _call_it("minder")
+
+        def forward(sign: int, _: object) -> None:
+            with suppress(ProcessLookupError):
+                os.kill(run, sign)
+
+        for sign in FORWARDED:
+            signal.signal(sign, forward)
+        ended = os.pidfd_open(run)
+        waiting = select.poll()
+        waiting.register(ended, select.POLLIN)
+        waiting.register(connection, select.POLLIN)
+        connection.sendall(STARTED)
+        while ended not in {number for number, _ in waiting.poll()}:
+            for told in connection.recv(COUNT_BYTES) or (signal.SIGKILL,):
+                os.kill(run, told)
+        _, status = os.waitpid(run, 0)
+        connection.sendall(os.waitstatus_to_exitcode(status).to_bytes(STATUS_BYTES, signed=True))
+    finally:
+        # Whatever went wrong here, this is no second server. The run ends with its minder if it is still there.
+        os._exit(0)
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # Those of OpenBLAS and numexpr, which see to themselves in a fork. Of Python's own there are none.
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        return os.fork()
+
+
+def _end_with(parent: int) -> None:
+    """Be killed when the parent ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _call_it(name: str) -> None:
+    """What ``ps`` and ``top`` call this process: all have the command line of the first."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+
+
+def _close(streams: list[int]) -> None:
+    for stream in streams:
+        os.close(stream)
+
+
+def become(asked: Asked) -> None:
+    """In a fork: run what was asked as ``python -m`` would."""
+    from prefect.context import refresh_global_settings_context
+
+    module, *arguments = asked.arguments
+    _call_it(f"run-{asked.environment.get(_RUN, module)}"[:15])
+    os.chdir(asked.folder)
+    os.environ.clear()
+    os.environ.update(asked.environment)
+    refresh_global_settings_context()
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(module)
+    sys.argv[1:] = arguments
+    runpy.run_path(spec.origin, run_name="__main__")
+
+
+if __name__ == "__main__":
+    become(serve(Path(os.environ[PLACE])))
