@@ -23,6 +23,8 @@ COUNT_BYTES = 4
 STARTED = b"+"
 STATUS_BYTES = 4
 """How the fork ended, as :func:`os.waitstatus_to_exitcode` says it: below zero, by that signal."""
+_ANSWER_S = 300.0
+"""The longest that imports take on a machine that has much else to do; then this process does without."""
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -58,12 +60,15 @@ def _started(connection: socket.socket, asked: list[str]) -> bool:
     """Ask for the fork. The answer may take as long as imports take: the server may have just been started."""
     here = os.getcwd()  # noqa: PTH109 - pathlib takes as long to import as all else here
     told = json.dumps({"arguments": asked, "environment": dict(os.environ), "folder": here}).encode()
+    connection.settimeout(_ANSWER_S)
     try:
         socket.send_fds(connection, [len(told).to_bytes(COUNT_BYTES)], [0, 1, 2])
         connection.sendall(told)
-        return connection.recv(1) == STARTED
+        started = connection.recv(1) == STARTED
     except OSError:
         return False
+    connection.settimeout(None)
+    return started
 
 
 def _ended(connection: socket.socket) -> int:
@@ -95,7 +100,7 @@ def main() -> NoReturn:
         signal.signal(sign, forward)
     code = _ended(connection)
     if code < 0:
-        if -code in FORWARDED:
+        if -code not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code & 0xFF)

@@ -5,6 +5,8 @@ and each run has a process of its own. Forked from this one a run begins at once
 imported. ``python -m pipelines.fork_server`` listens in the folder that ``QYRAN_FORK_SERVER`` names;
 :mod:`pipelines.fork_client` asks, and stands for the run towards whoever started it.
 
+What libraries read of the environment when they are imported, they have read of this process's.
+
 Each run has a minder between it and this process, which waits for the run and tells the client how it ended, ends the
 run when the client is gone, and lets it go on when this process is. So a run outlives the worker and this server as it
 would had it been started by itself.
@@ -22,9 +24,10 @@ import signal
 import socket
 import sys
 import threading
+import time
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,8 +37,9 @@ IMPORTED = ("pipelines.deployments", "prefect.engine", "prefect.flow_engine")
 """What every run needs."""
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 _BACKLOG = 128
-_ASKING_S = 10.0
-"""The longest that a client takes to say what it wants."""
+_ASKING_S = 2.0
+"""The longest that a client takes to say what it wants: it has it ready, and others wait."""
+_PIECE = 2**16
 _MOST_BYTES = 16 * 2**20
 _RUN = "PREFECT__FLOW_RUN_ID"
 
@@ -66,8 +70,11 @@ def serve(place: Path) -> Asked:
         If something that was imported has started a thread: a fork would not have it.
     """
     with _listening(place) as door:
+        given = dict(os.environ)
         for name in IMPORTED:
             importlib.import_module(name)
+        # Numba and rasterio leave words for themselves there, which no import in a fork would write again.
+        added = {name: value for name, value in os.environ.items() if given.get(name) != value}
         if threading.active_count() > 1:
             raise RuntimeError(f"forks would not have these threads: {threading.enumerate()}")
         # What is there now stays: the collector would touch every page of it in every fork, and so copy it.
@@ -79,7 +86,7 @@ def serve(place: Path) -> Asked:
             with connection:
                 asked = _read(connection)
                 if asked is not None and _forked(asked, connection, door):
-                    return asked
+                    return replace(asked, environment={**added, **asked.environment})
 
 
 def _bury(*_: object) -> None:
@@ -104,20 +111,21 @@ def _listening(place: Path) -> socket.socket:
 
 def _read(connection: socket.socket) -> Asked | None:
     """What a client asks for; None if it goes away, or says it in no way that is understood."""
+    latest = time.monotonic() + _ASKING_S
     connection.settimeout(_ASKING_S)
     streams: list[int] = []
     try:
-        count, streams, _, _ = socket.recv_fds(connection, COUNT_BYTES, 3)
-        told = bytearray()
-        while len(told) < min(int.from_bytes(count), _MOST_BYTES):
-            more = connection.recv(int.from_bytes(count) - len(told))
+        first, streams, _, _ = socket.recv_fds(connection, COUNT_BYTES, 3)
+        count, told = int.from_bytes(first), bytearray()
+        while len(told) < count <= _MOST_BYTES and time.monotonic() < latest:
+            more = connection.recv(min(count - len(told), _PIECE))
             if not more:
                 break
             told += more
         said: dict[str, Any] = json.loads(told)
         connection.settimeout(None)
         return Asked(said["arguments"], said["environment"], said["folder"], streams)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         _close(streams)
         return None
 
@@ -125,12 +133,16 @@ def _read(connection: socket.socket) -> Asked | None:
 def _forked(asked: Asked, connection: socket.socket, door: socket.socket) -> bool:
     """Fork a minder, which forks the run. True in the run alone."""
     try:
-        if _fork() != 0:
+        try:
+            if _fork() != 0:
+                return False
+        except OSError as error:  # no memory, no process left: the client may have better luck by itself
+            sys.stderr.write(f"no fork could be made: {error}\n")
             return False
         door.close()
-        os.setsid()  # away from the group of this server, which is ended as one
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         minder = os.getpid()
+        if not _prepared(asked, connection):
+            os._exit(1)
         run = _fork()
         if run != 0:
             _close(asked.streams)
@@ -140,6 +152,18 @@ def _forked(asked: Asked, connection: socket.socket, door: socket.socket) -> boo
             os.dup2(stream, number)
     finally:
         _close(asked.streams)
+    return True
+
+
+def _prepared(asked: Asked, connection: socket.socket) -> bool:
+    """In a minder, before there is a run: until it is told that there is one, the client can do without."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        os.setsid()  # away from the group of this server, which is ended as one
+        os.chdir(asked.folder)
+        connection.sendall(STARTED)
+    except OSError:
+        return False
     return True
 
 
@@ -154,19 +178,29 @@ def _mind(run: int, connection: socket.socket) -> NoReturn:
 
         for sign in FORWARDED:
             signal.signal(sign, forward)
-        ended = os.pidfd_open(run)
-        waiting = select.poll()
-        waiting.register(ended, select.POLLIN)
-        waiting.register(connection, select.POLLIN)
-        connection.sendall(STARTED)
-        while ended not in {number for number, _ in waiting.poll()}:
-            for told in connection.recv(COUNT_BYTES) or (signal.SIGKILL,):
-                os.kill(run, told)
+        _watch(run, connection)
         _, status = os.waitpid(run, 0)
         connection.sendall(os.waitstatus_to_exitcode(status).to_bytes(STATUS_BYTES, signed=True))
     finally:
-        # Whatever went wrong here, this is no second server. The run ends with its minder if it is still there.
+        # Whatever went wrong here, this is no second server. A run that is still there ends with its minder.
         os._exit(0)
+
+
+def _watch(run: int, connection: socket.socket) -> None:
+    """Until the run has ended; it is killed when its client is gone."""
+    ended = os.pidfd_open(run)
+    waiting = select.poll()
+    waiting.register(ended, select.POLLIN)
+    waiting.register(connection, select.POLLIN)
+    while ended not in {number for number, _ in waiting.poll()}:
+        try:
+            signs = connection.recv(COUNT_BYTES)
+        except OSError:
+            signs = b""
+        for sign in signs or (signal.SIGKILL,):
+            os.kill(run, sign)
+        if not signs:
+            waiting.unregister(connection)
 
 
 def _fork() -> int:
@@ -196,13 +230,14 @@ def _close(streams: list[int]) -> None:
 def become(asked: Asked) -> None:
     """In a fork: run what was asked as ``python -m`` would."""
     from prefect.context import refresh_global_settings_context
+    from prefect.logging.configuration import setup_logging
 
     module, *arguments = asked.arguments
     _call_it(f"run-{asked.environment.get(_RUN, module)}"[:15])
-    os.chdir(asked.folder)
     os.environ.clear()
     os.environ.update(asked.environment)
     refresh_global_settings_context()
+    setup_logging()
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(module)

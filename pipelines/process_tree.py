@@ -34,6 +34,8 @@ class Program:
     """What must hold before it is started again."""
     spare: bool = False
     """Whether its own children may outlive it: work that goes on without it."""
+    needed: bool = True
+    """Whether the others are nothing without it."""
     deaths: int = 0
     began: float = field(default_factory=time.monotonic)
     due: float | None = None
@@ -67,7 +69,13 @@ class ProcessTree:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
     def start(
-        self, name: str, command: Sequence[str], *, after: Callable[[], bool] | None = None, spare: bool = False
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        after: Callable[[], bool] | None = None,
+        spare: bool = False,
+        needed: bool = True,
     ) -> Program:
         """Start a program; what it says goes to ``<name>.log``.
 
@@ -77,9 +85,12 @@ class ProcessTree:
             What must hold before :meth:`tend` starts it again.
         spare
             Whether what it has started goes on when it dies.
+        needed
+            False: all goes on without it, if more slowly; however often it dies, that ends nothing.
         """
         log = self.logs / f"{name}.log"
-        program = Program(name, self._launch(log, command), log, command=command, after=after, spare=spare)
+        process = self._launch(log, command)
+        program = Program(name, process, log, command=command, after=after, spare=spare, needed=needed)
         self.programs.append(program)
         return program
 
@@ -118,7 +129,8 @@ class ProcessTree:
         Raises
         ------
         Defect
-            ``up.ended`` if one has died six times in a row and never ran for a minute, with its last words.
+            ``up.ended`` if one that is needed has died six times in a row and never ran for a minute, with its last
+            words.
         """
         again = []
         self._bury()
@@ -151,19 +163,19 @@ class ProcessTree:
             # A server's child would hold its port.
             with suppress(ProcessLookupError):
                 os.killpg(program.process.pid, signal.SIGKILL)
-        if program.deaths >= MOST_DEATHS:
+        if program.needed and program.deaths >= MOST_DEATHS:
             raise Defect(
                 f"{program.name} ended by itself {program.deaths} times in a row ({code}): "
                 f"{program.last_words().strip()[-600:]}",
                 kind="up.ended",
                 where=str(program.log),
             )
-        wait = min(_LONGEST_WAIT_S, 2.0 ** (program.deaths - 1))
+        wait = min(_LONGEST_WAIT_S, 2.0 ** min(program.deaths - 1, MOST_DEATHS))
         program.due = time.monotonic() + wait
         say(f"{program.name} ended by itself ({code}); it is started again in {wait:g} s. See {program.log}")
 
     def check(self) -> None:
-        """See that all run.
+        """See that all run that are needed.
 
         Raises
         ------
@@ -172,7 +184,7 @@ class ProcessTree:
         """
         for program in self.programs:
             code = program.process.poll()
-            if code is not None:
+            if code is not None and program.needed:
                 raise Defect(
                     f"{program.name} ended by itself ({code}): {program.last_words().strip()[-600:]}",
                     kind="up.ended",

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,8 +29,6 @@ from pipelines.secret_files import operator_token, operator_token_path, prefect_
 from processing.model.errors import BadInput, Defect
 
 HOST = "127.0.0.1"
-FORK_SERVER = (sys.executable, "-m", "pipelines.fork_server")
-"""The program that has everything imported, and of which runs are forks."""
 _SERVER = "prefect-server"
 _START_S = 300.0
 """A busy machine takes a minute for a new Prefect database."""
@@ -96,8 +95,8 @@ def serve(home: Home, *, port: int, prefect_port: int, say: Say, ready: Callable
     for leftover in recover_at_start(home):
         say(f"left by an interrupted run, now {leftover}")
     operator_token(home)
-    tree = ProcessTree(home.logs, _environment(home, port, prefect_port))
-    with signals_raise():
+    with fork_place() as forks, signals_raise():
+        tree = ProcessTree(home.logs, _environment(home, port, prefect_port) | forks)
         try:
             _start(tree, home, port, prefect_port, say)
             addresses = Addresses(
@@ -129,7 +128,7 @@ def serve(home: Home, *, port: int, prefect_port: int, say: Say, ready: Callable
 def _start(tree: ProcessTree, home: Home, port: int, prefect_port: int, say: Say) -> None:
     python = sys.executable
     say("starting Prefect and the catalogue")
-    tree.start("fork-server", FORK_SERVER, spare=True)
+    start_fork_server(tree)
     server = tree.start(
         _SERVER,
         [python, "-m", "pipelines.serve_prefect", "server", "start", "--host", HOST, "--port", str(prefect_port)],
@@ -146,6 +145,21 @@ def _start(tree: ProcessTree, home: Home, port: int, prefect_port: int, say: Say
     tree.finish(tree.start("enrol", fork_client.command("pipelines.enrol")), _START_S)
     tree.start("worker", worker_command(), after=lambda: answers(prefect_port, "/api/health"), spare=True)
     tree.start("metrics", [python, "-m", "pipelines.metrics", str(home.path)])
+
+
+@contextmanager
+def fork_place() -> Iterator[dict[str, str]]:
+    """The variable that names the folder where forks are asked for: of this machine and this installation alone.
+
+    HOME may be shared with containers and machines whose processes are not to be forked here.
+    """
+    with tempfile.TemporaryDirectory(prefix="qyran-forks-", ignore_cleanup_errors=True) as folder:
+        yield {fork_client.PLACE: folder}
+
+
+def start_fork_server(tree: ProcessTree) -> None:
+    """Start the program that has everything imported, and of which runs are forks. Without it they are slower."""
+    tree.start("fork-server", [sys.executable, "-m", "pipelines.fork_server"], spare=True, needed=False)
 
 
 def worker_command() -> list[str]:
@@ -185,7 +199,6 @@ def _environment(home: Home, port: int, prefect_port: int) -> dict[str, str]:
         | prefect_environment(home.prefect)
         | {
             "QYRAN_HOME": str(home.path),
-            fork_client.PLACE: str(home.prefect),
             "QYRAN_URL": f"http://{HOST}:{port}",  # where links from a run's page lead
             "PYTHONUNBUFFERED": "1",
             "NO_PROXY": f"{beyond},{LOOPBACK}" if beyond else LOOPBACK,

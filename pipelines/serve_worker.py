@@ -19,7 +19,7 @@ from pipelines.orphans import Orphans
 from pipelines.prefect_env import prefect_environment
 from pipelines.process_tree import ProcessTree
 from pipelines.recovery import recover_at_start
-from pipelines.serve import FORK_SERVER, Ended, answers, signals_raise, tend, worker_command
+from pipelines.serve import Ended, answers, fork_place, signals_raise, start_fork_server, tend, worker_command
 from processing.model.errors import BadInput, Defect
 
 _START_S = 600.0
@@ -50,18 +50,18 @@ def serve_worker(home: Home) -> None:
     def server_answers() -> bool:
         return answers(port, "/api/health", host=host)
 
-    environment = dict(os.environ) | prefect_environment(home.prefect) | _WORKING
-    tree = ProcessTree(home.logs, environment | {fork_client.PLACE: str(home.prefect)})
     alone = os.environ.get(ONLY_ONE, "true").lower() != "false"
-    orphans = Orphans(tree.environment, None if alone else home.prefect / f"runs-of-{socket.gethostname()}")
-    with signals_raise():
+    environment = dict(os.environ) | prefect_environment(home.prefect) | _WORKING
+    with fork_place() as forks, signals_raise():
+        tree = ProcessTree(home.logs, environment | forks)
+        orphans = Orphans(tree.environment, None if alone else home.prefect / f"runs-of-{socket.gethostname()}")
         try:
             _await(server_answers, url)
             for leftover in recover_at_start(home):
                 _say(f"left by an interrupted run, now {leftover}")
             for line in orphans.settle(at_once=True):
                 _say(line)
-            tree.start("fork-server", FORK_SERVER, spare=True)
+            start_fork_server(tree)
             tree.finish(tree.start("enrol", fork_client.command("pipelines.enrol")), _START_S)
             tree.start("worker", worker_command(), after=server_answers, spare=True)
             _say("ready")

@@ -183,6 +183,10 @@ def flow(
     scenes: Annotated[int, typer.Option(help="Small scenes that are dropped into the landing zone.", min=2)] = 20,
     baseline: Annotated[int, typer.Option(help="Scenes processed without Prefect.", min=2)] = 6,
     report: Annotated[Path | None, typer.Option(help="Folder for flow.md and flow.json.", metavar="DIR")] = None,
+    readme: Annotated[
+        Path | None,
+        typer.Option(help="Markdown file whose section between the bench markers is renewed.", exists=True),
+    ] = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -197,12 +201,15 @@ def flow(
     with plain_errors(as_json=as_json, debug=debug):
         from configs.settings import Home
         from pipelines.bench.flow import FlowBenchOptions, describe, run_flow_bench, write_report
+        from pipelines.bench.report import renew_between
 
         options = FlowBenchOptions(scenes=scenes, baseline=baseline)
         with _measuring() as tell:
             result = run_flow_bench(Home.resolve(home).path / "bench", options, progress=tell)
         if report is not None:
             write_report(result, report)
+        if readme is not None:
+            renew_between(readme, "flow", f"\n{describe(result)}\n")
         _told(result, describe, as_json=as_json)
 
 

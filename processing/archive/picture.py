@@ -53,7 +53,8 @@ class Style:
 
 def stretch(stored: Stored, encoding: Encoding, value_range: tuple[float, float]) -> Tones:
     """Brightness 1-255, linear between two physical values; 0 where nodata."""
-    if stored.dtype.itemsize > _TABLED_BYTES or stored.size < 2 ** (8 * stored.dtype.itemsize):
+    few = stored.size < 2 ** (8 * stored.dtype.itemsize)
+    if few or stored.dtype.itemsize > _TABLED_BYTES or stored.dtype.kind not in "iu" or not stored.dtype.isnative:
         return _tones(stored, encoding, value_range)
     bounds = np.iinfo(stored.dtype)
     table = _tones(np.arange(bounds.min, bounds.max + 1, dtype=np.int64).astype(stored.dtype), encoding, value_range)

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +126,21 @@ def test_it_is_a_fork_and_no_process_of_its_own(server):
     assert server.run(source).stdout == "True __main__\n"
 
 
+def test_what_libraries_wrote_into_the_environment_is_there(server):
+    source = "import os; print(os.environ['NUMBA_SLP_VECTORIZE'], os.environ['PROJ_CURL_CA_BUNDLE'] != '')"
+    assert server.run(source, NUMBA_SLP_VECTORIZE="0").stdout == "0 True\n"
+    assert server.run(source.replace("NUMBA_SLP_VECTORIZE", "NUMBA_CACHE_DIR")).stdout.endswith(" True\n")
+
+
+def test_settings_of_a_run_hold_for_it_alone(server):
+    source = (
+        "import logging, prefect.settings as s; print(s.get_current_settings().logging.level,"
+        " logging.getLogger('prefect').level)"
+    )
+    assert server.run(source, PREFECT_LOGGING_LEVEL="DEBUG").stdout == "DEBUG 10\n"
+    assert server.run(source, PREFECT_LOGGING_LEVEL="ERROR").stdout == "ERROR 40\n"
+
+
 def test_it_ends_as_the_run_ends(server):
     assert server.run("import sys; sys.exit(7)").returncode == 7
     assert server.run("import os; os.kill(os.getpid(), 11)").returncode == -signal.SIGSEGV
@@ -168,6 +183,25 @@ def test_without_its_minder_a_run_ends_and_that_is_seen(server):
         assert client.wait(30) == -signal.SIGKILL
 
 
+def test_nothing_of_what_ended_early_stays(server):
+    """Of clients that go away before they have a run, and of minders that are killed."""
+
+    def zombies() -> int:
+        count = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                state, parent = path.read_text().rpartition(")")[2].split()[:2]
+                count += state == "Z" and int(parent) == server.process.pid
+        return count
+
+    for _ in range(5):
+        with server.start(SLEEPING) as client:
+            client.kill()
+    assert server.run("print('well')").stdout == "well\n"
+    until(lambda: not zombies())
+    until(lambda: not forks("minder"))
+
+
 def test_many_at_a_time(server):
     clients = [server.start(f"import time; time.sleep(0.5); raise SystemExit({number})") for number in range(8)]
     for client in clients:
@@ -178,7 +212,7 @@ def test_many_at_a_time(server):
 def test_nonsense_does_not_end_the_server(server):
     folder = os.open(server.place, os.O_PATH)
     try:
-        for said in (b"", b"\0\0\0\4nope", b"\xff\xff\xff\xff", b"\0\0\0\2{}"):
+        for said in (b"", b"\0\0\0\4nope", b"\xff\xff\xff\xff{}", b"\0\0\0\2{}", b"\0\0\0\2[]"):
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(fork_client.at(folder))
                 connection.sendall(said)

@@ -46,6 +46,14 @@ def test_it_is_started_again_and_said(tree):
     assert said[1] == "sleeper is started again"
 
 
+def test_what_the_others_do_not_need_ends_nothing(tree, monkeypatch):
+    monkeypatch.setattr(process_tree, "_LONGEST_WAIT_S", 0.0)
+    program = tree.start("handy", DYING, needed=False)
+    program.process.wait()
+    tree.check()
+    until(lambda: tree.tend(lambda _: None) and program.deaths > MOST_DEATHS + 2)
+
+
 def test_it_waits_for_what_it_needs(tree):
     answers = []
     program = tree.start("needy", SLEEPER, after=lambda: bool(answers))
