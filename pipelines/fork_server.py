@@ -31,10 +31,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipelines.fork_client import COUNT_BYTES, FORWARDED, PLACE, SOCKET, STARTED, STATUS_BYTES, at
+import numpy as np
 
-IMPORTED = ("pipelines.deployments", "prefect.engine", "prefect.flow_engine")
-"""What every run needs."""
+from pipelines.fork_client import COUNT_BYTES, FORWARDED, PLACE, SOCKET, STARTED, STATUS_BYTES, at
+from processing.archive.pyramid import halve
+
+IMPORTED = (
+    "pipelines.deployments", "prefect.engine", "prefect.flow_engine", "distributed", "pipelines.describe",
+    "processing.archive.registration", "processing.geometry.angles_stage",
+)  # fmt: skip
+"""What every run needs, or every scene; most of it is imported where it is used."""
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 _BACKLOG = 128
 _ASKING_S = 2.0
@@ -71,14 +77,16 @@ def serve(place: Path) -> Asked:
     """
     with _listening(place) as door:
         given = dict(os.environ)
+        gc.disable()
         for name in IMPORTED:
             importlib.import_module(name)
+        # The first kernel that is called has numba make all its tables.
+        halve(np.zeros((2, 2), dtype=np.uint16), 0)
         # Numba and rasterio leave words for themselves there, which no import in a fork would write again.
         added = {name: value for name, value in os.environ.items() if given.get(name) != value}
         if threading.active_count() > 1:
             raise RuntimeError(f"forks would not have these threads: {threading.enumerate()}")
         # What is there now stays: the collector would touch every page of it in every fork, and so copy it.
-        gc.collect()
         gc.freeze()
         signal.signal(signal.SIGCHLD, _bury)
         while True:
@@ -234,11 +242,14 @@ def become(asked: Asked) -> None:
 
     module, *arguments = asked.arguments
     _call_it(f"run-{asked.environment.get(_RUN, module)}"[:15])
+    gc.enable()
     os.environ.clear()
     os.environ.update(asked.environment)
     refresh_global_settings_context()
     setup_logging()
     spec = importlib.util.find_spec(module)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = importlib.util.find_spec(f"{module}.__main__")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(module)
     sys.argv[1:] = arguments

@@ -35,11 +35,10 @@ from pipelines.requests import EVERY_RECIPE, ProductRequest, SceneRequest
 from pipelines.revisions import as_before
 from pipelines.tasks import RETRIES, Record, installation, publish_item, stop_record
 from processing.archive.layout import ITEM
-from processing.archive.registration import MISREGISTERED
 from processing.archive.write import publish_product, published
 from processing.model.errors import BadInput, Conflict
 from processing.model.product import Product
-from processing.model.quality import Outcome
+from processing.model.quality import MISREGISTERED, Outcome
 from processing.model.timeliness import timeliness_of
 
 

@@ -144,7 +144,7 @@ def _start(tree: ProcessTree, home: Home, port: int, prefect_port: int, say: Say
         say(line)
     tree.finish(tree.start("enrol", fork_client.command("pipelines.enrol")), _START_S)
     tree.start("worker", worker_command(), after=lambda: answers(prefect_port, "/api/health"), spare=True)
-    tree.start("metrics", [python, "-m", "pipelines.metrics", str(home.path)])
+    tree.start("metrics", fork_client.command("pipelines.metrics", str(home.path)))
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def start_fork_server(tree: ProcessTree) -> None:
 
 def worker_command() -> list[str]:
     """The program that takes runs and gives each a process. How many at a time is the work pool's to say."""
-    return [sys.executable, "-m", "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process"]
+    return fork_client.command("prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process")
 
 
 def tend(

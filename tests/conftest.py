@@ -75,21 +75,29 @@ def _why_not(marker: str) -> str | None:
 
 LONGEST_FIRST = (
     "end_to_end/test_operations.py",
-    "pipelines/test_house.py",
-    "pipelines/test_schedules.py",
-    "faults/test_state_machine.py",
     "faults/test_system_calls.py",
-    "pipelines/test_up.py",
-    "portal/test_people.py",
-    "pipelines/test_adjust.py",
-    "pipelines/test_prefect_env.py",
-    "equivalence/test_compute.py",
-    "archive/test_remote_faults.py",
+    "pipelines/test_schedules.py",
     "faults/test_power_cut.py",
-    "end_to_end/test_demo.py",
+    "equivalence/test_compute.py",
+    "pipelines/test_house.py",
+    "archive/test_remote_faults.py",
     "docker/test_compose.py",
+    "pipelines/test_adjust.py",
+    "pipelines/test_redelivery.py",
+    "portal/test_search.py",
+    "portal/test_trade.py",
+    "portal/test_people.py",
+    "end_to_end/test_demo.py",
+    "pipelines/test_up.py",
+    "end_to_end/test_refined_process.py",
+    "faults/test_state_machine.py",
+    "pipelines/test_prefect_env.py",
 )
-"""Files that take a minute and more: begun last, one of two processes would end long before the other."""
+"""Files that take most of a minute and more: begun last, one of two processes would end long before the other.
+
+What mostly waits (for servers, schedules, pages) takes turns with what mostly computes: side by side, neither has
+processors idle.
+"""
 
 
 def _place(item: pytest.Item) -> int:

@@ -13,11 +13,11 @@ from processing.archive.footprint import on_the_ground
 from processing.archive.geozarr import crs_code, map_crs
 from processing.archive.layout import ProductPaths, relative_href, revision_of
 from processing.archive.manifest import ObjectRecord
-from processing.archive.registration import MISREGISTERED
 from processing.archive.shards import GroupTally, Tally
 from processing.archive.store import Group
 from processing.model.image import OrthoImage
 from processing.model.product import Encoding, Product, ProductDraft, StoredBand, StoredFile, StoredGroup
+from processing.model.quality import MISREGISTERED
 
 _DIGITS = 10
 """Significant digits of a statistic in the record."""

@@ -24,8 +24,6 @@ Image = npt.NDArray[np.float32]
 REFERENCES = ("green", "red")
 """Bands that others are held against, the first that is there: textured everywhere, and in the middle of spectra."""
 PAN = "pan"
-MISREGISTERED = "registration.bands"
-"""Code that the warning of bands too far apart begins with."""
 _SIDES_PX = (128, 64)
 """Windows as large as still leaves room for several. Those of 256 px are no more certain, and cost four times more."""
 _ROOM = 3

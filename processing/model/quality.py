@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+MISREGISTERED = "registration.bands"
+"""Code that the warning of bands too far apart begins with."""
+
 
 class Outcome(StrEnum):
     """What a run ended with. Held and rejected are results, not failures."""

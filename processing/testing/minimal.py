@@ -13,7 +13,7 @@ import numpy.typing as npt
 import rasterio
 from rasterio.windows import Window
 
-LON, LAT, HEIGHT = 77.0, 43.25, 900.0
+LON, LAT, HEIGHT = 76.998, 43.25, 900.0
 METRES_PER_DEGREE = 111_195.0
 HEIGHT_SCALE_M = 500.0
 SHIFT_M_PER_M = 0.25

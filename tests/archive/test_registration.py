@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from processing.archive.registration import MISREGISTERED
 from processing.archive.write import publish_product
 from processing.model.qa import Qa
+from processing.model.quality import MISREGISTERED
 from tests.archive import synthetic
 
 NAMES = ("blue", "green", "red", "nir")

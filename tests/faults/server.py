@@ -25,6 +25,7 @@ import rasterio.shutil
 from configs.settings import Home
 from pipelines import describe
 from pipelines.recovery import recover_home
+from processing.archive import registration as _registration  # noqa: F401 - each child would import it anew
 from processing.archive import space, write
 from processing.model.errors import QyranError
 from tests.faults import witness, work

@@ -121,6 +121,15 @@ def test_a_fork_is_given_what_a_process_is_given(server):
     assert "usage" in narrow.stdout
 
 
+def test_a_package_is_run_by_its_main_module(server):
+    (server.modules / "packaged").mkdir()
+    (server.modules / "packaged" / "__init__.py").touch()
+    (server.modules / "packaged" / "__main__.py").write_text("import gc; print(__name__, gc.isenabled())")
+    command, environment = fork_client.command("packaged"), server.environment({})
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout == "__main__ True\n"
+
+
 def test_it_is_a_fork_and_no_process_of_its_own(server):
     source = "import sys; print('prefect' in sys.modules, sys.modules['__main__'].__name__)"
     assert server.run(source).stdout == "True __main__\n"
