@@ -12,7 +12,6 @@ run when the client is gone, and lets it go on when this process is. So a run ou
 would had it been started by itself.
 """
 
-import ctypes
 import gc
 import importlib
 import importlib.util
@@ -31,17 +30,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
-
 from pipelines.fork_client import COUNT_BYTES, FORWARDED, PLACE, SOCKET, STARTED, STATUS_BYTES, at
-from processing.archive.pyramid import halve
+from pipelines.prctl import call_it, end_with
 
 IMPORTED = (
     "pipelines.deployments", "prefect.engine", "prefect.flow_engine", "distributed", "pipelines.describe",
     "processing.archive.registration", "processing.geometry.angles_stage",
 )  # fmt: skip
 """What every run needs, or every scene; most of it is imported where it is used."""
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 _BACKLOG = 128
 _ASKING_S = 2.0
 """The longest that a client takes to say what it wants: it has it ready, and others wait."""
@@ -80,6 +76,10 @@ def serve(place: Path) -> Asked:
         gc.disable()
         for name in IMPORTED:
             importlib.import_module(name)
+        import numpy as np
+
+        from processing.archive.pyramid import halve
+
         # The first kernel that is called has numba make all its tables.
         halve(np.zeros((2, 2), dtype=np.uint16), 0)
         # Numba and rasterio leave words for themselves there, which no import in a fork would write again.
@@ -155,7 +155,7 @@ def _forked(asked: Asked, connection: socket.socket, door: socket.socket) -> boo
         if run != 0:
             _close(asked.streams)
             _mind(run, connection)
-        _end_with(minder)
+        end_with(minder, signal.SIGKILL)
         for number, stream in enumerate(asked.streams):
             os.dup2(stream, number)
     finally:
@@ -178,7 +178,7 @@ def _prepared(asked: Asked, connection: socket.socket) -> bool:
 def _mind(run: int, connection: socket.socket) -> NoReturn:
     """Pass signals on to a run, and to the client how it ended. Without a client there is no run."""
     try:
-        _call_it("minder")
+        call_it("minder")
 
         def forward(sign: int, _: object) -> None:
             with suppress(ProcessLookupError):
@@ -218,18 +218,6 @@ def _fork() -> int:
         return os.fork()
 
 
-def _end_with(parent: int) -> None:
-    """Be killed when the parent ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def _call_it(name: str) -> None:
-    """What ``ps`` and ``top`` call this process: all have the command line of the first."""
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
-
-
 def _close(streams: list[int]) -> None:
     for stream in streams:
         os.close(stream)
@@ -241,7 +229,7 @@ def become(asked: Asked) -> None:
     from prefect.logging.configuration import setup_logging
 
     module, *arguments = asked.arguments
-    _call_it(f"run-{asked.environment.get(_RUN, module)}"[:15])
+    call_it(f"run-{asked.environment.get(_RUN, module)}")
     gc.enable()
     os.environ.clear()
     os.environ.update(asked.environment)

@@ -1,6 +1,5 @@
 """Programs that belong together: started one after the other, started again if they die, ended together."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -10,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.prctl import adopt_orphans, end_with
 from processing.model.errors import Defect
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _LOG_BYTES = 20_000_000
 _GRACE_S = 20.0
 STEADY_S = 60.0
@@ -66,7 +65,7 @@ class ProcessTree:
     def __post_init__(self) -> None:
         self._strangers = frozenset(_children())
         self.logs.mkdir(parents=True, exist_ok=True)
-        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        adopt_orphans(adopted=True)
 
     def start(
         self,
@@ -102,9 +101,7 @@ class ProcessTree:
         def prepare() -> None:
             # Started in the background of a script it would inherit that Ctrl-C is ignored, and could not be ended.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != parent:
-                os._exit(1)
+            end_with(parent, signal.SIGTERM)
 
         with log.open("ab") as stream:
             return subprocess.Popen(  # noqa: S603 - our own command
@@ -225,7 +222,7 @@ class ProcessTree:
                 with suppress(ChildProcessError):
                     os.waitpid(orphan, os.WNOHANG)
             time.sleep(0.1)
-        _prctl(_PR_SET_CHILD_SUBREAPER, 0)
+        adopt_orphans(adopted=False)
 
     def _orphans(self) -> list[int]:
         return [child for child in _children() if child not in self._strangers]
@@ -252,9 +249,3 @@ def _children() -> list[int]:
                 if int(fields[1]) == os.getpid():
                     found.append(int(entry.name))
     return found
-
-
-def _prctl(option: int, value: int) -> None:
-    # Where the system has no such call the programs are ended all the same, if this process gets to do it.
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

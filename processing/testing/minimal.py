@@ -14,6 +14,7 @@ import rasterio
 from rasterio.windows import Window
 
 LON, LAT, HEIGHT = 76.998, 43.25, 900.0
+"""Where images lie: within one shard of the archive's grid, and on both sides of 77 degrees east, where tiles meet."""
 METRES_PER_DEGREE = 111_195.0
 HEIGHT_SCALE_M = 500.0
 SHIFT_M_PER_M = 0.25
