@@ -49,7 +49,7 @@ $(UV): .ci/bootstrap.txt
 $(MADE): requirements.lock pyproject.toml .python-version | $(UV)
 	@test -x $(BIN)/python || $(UV) venv --quiet --no-project .venv --python "$(or $(PYENV),$(WANTED))" \
 		|| $(UV) venv --quiet --no-project .venv --python '>=$(WANTED)' --no-python-downloads
-	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
 	@touch $@
 

@@ -1,8 +1,11 @@
 """Reads YAML: safe types only, duplicate keys refused, unknown keys answered with the nearest known one."""
 
 import difflib
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -13,22 +16,49 @@ class ConfigError(ValueError):
     """A configuration file is wrong: which, where, and what was probably meant."""
 
 
+class _State(NamedTuple):
+    """What tells one state of a file from any other."""
+
+    device: int
+    inode: int
+    size: int
+    changed_ns: int
+
+
+_SETTLED_NS = 2_000_000_000
+"""A file that was changed this recently may be changed again without its time, which moves in steps, showing it."""
+_read: dict[tuple[Path, type[BaseModel]], tuple[_State, Any]] = {}
+
+
 def read_config[Config: BaseModel](path: Path, schema: type[Config]) -> Config:
-    """Read one YAML file as ``schema``.
+    """Read one YAML file as ``schema``; a file that has not changed since is not read twice by one process.
 
     Raises
     ------
     ConfigError
         If the file is not YAML, repeats a key, or does not satisfy the schema.
     """
+    with path.open("rb") as stream:
+        found = os.fstat(stream.fileno())
+        state = _State(found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
+        known = _read.get((path, schema))
+        if known is not None and known[0] == state:
+            return known[1]  # type: ignore[no-any-return]  # it was read as this schema
+        config = _parsed(stream.read(), path.name, schema)
+    if time.time_ns() - state.changed_ns > _SETTLED_NS:
+        _read[path, schema] = state, config
+    return config
+
+
+def _parsed[Config: BaseModel](text: bytes, name: str, schema: type[Config]) -> Config:
     try:
-        data = YAML(typ="safe").load(path)
+        data = YAML(typ="safe").load(text)
     except YAMLError as error:
-        raise ConfigError(f"{path.name}: not readable as YAML: {error}") from error
+        raise ConfigError(f"{name}: not readable as YAML: {error}") from error
     try:
         return schema.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{path.name}: " + "; ".join(_explained(error, schema))) from error
+        raise ConfigError(f"{name}: " + "; ".join(_explained(error, schema))) from error
 
 
 def _explained(error: ValidationError, schema: type[BaseModel]) -> Iterator[str]:

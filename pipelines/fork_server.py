@@ -35,7 +35,7 @@ from pipelines.prctl import call_it, end_with
 
 IMPORTED = (
     "pipelines.deployments", "prefect.engine", "prefect.flow_engine", "distributed", "pipelines.describe",
-    "processing.archive.registration", "processing.geometry.angles_stage",
+    "processing.archive.registration", "processing.geometry.angles_stage", "mgrs", "pystac.validation.jsonschemas",
 )  # fmt: skip
 """What every run needs, or every scene; most of it is imported where it is used."""
 _BACKLOG = 128
@@ -76,12 +76,9 @@ def serve(place: Path) -> Asked:
         gc.disable()
         for name in IMPORTED:
             importlib.import_module(name)
-        import numpy as np
+        from pipelines.fork_knowledge import find_out
 
-        from processing.archive.pyramid import halve
-
-        # The first kernel that is called has numba make all its tables.
-        halve(np.zeros((2, 2), dtype=np.uint16), 0)
+        find_out()
         # Numba and rasterio leave words for themselves there, which no import in a fork would write again.
         added = {name: value for name, value in os.environ.items() if given.get(name) != value}
         if threading.active_count() > 1:

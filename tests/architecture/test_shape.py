@@ -4,7 +4,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,11 +46,36 @@ def _sources() -> list[Path]:
     return sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
-def _functions() -> Iterator[tuple[str, Function]]:
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is asked about of all sources, which are parsed once for it."""
+
+    lengths: dict[str, int] = field(default_factory=dict)
+    """Of each function, by file and name: lines of code."""
+    parameters: dict[str, int] = field(default_factory=dict)
+    guessing: list[str] = field(default_factory=list)
+    """Where a transformer is made that may guess."""
+
+
+@cache
+def _facts() -> Facts:
+    facts = Facts()
     for path in _sources():
+        name = str(path.relative_to(ROOT))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield f"{path.relative_to(ROOT)}:{node.name}", node
+                function = f"{name}:{node.name}"
+                facts.lengths[function] = max(_length(node), facts.lengths.get(function, 0))
+                facts.parameters[function] = max(_parameters(node), facts.parameters.get(function, 0))
+            elif isinstance(node, ast.Call) and _guesses(node):
+                facts.guessing.append(f"{name}:{node.lineno}")
+    return facts
+
+
+def _guesses(call: ast.Call) -> bool:
+    if not ast.unparse(call.func).endswith(("Transformer.from_crs", "TransformerGroup")):
+        return False
+    return {option.arg: ast.unparse(option.value) for option in call.keywords}.get("allow_ballpark") != "False"
 
 
 def _length(function: Function) -> int:
@@ -75,25 +101,22 @@ def test_files_are_short() -> None:
 
 
 def test_functions_are_short() -> None:
-    found = {
-        name: _length(function)
-        for name, function in _functions()
-        if _length(function) > MAX_FUNCTION and name not in LONG_FUNCTIONS
-    }
+    lengths = _facts().lengths
+    found = {name: length for name, length in lengths.items() if length > MAX_FUNCTION and name not in LONG_FUNCTIONS}
     assert not found, f"longer than {MAX_FUNCTION} lines of code: {found}"
 
 
 def test_functions_take_few_parameters() -> None:
     found = {
-        name: _parameters(function)
-        for name, function in _functions()
-        if _parameters(function) > MAX_PARAMETERS and name not in MANY_PARAMETERS
+        name: count
+        for name, count in _facts().parameters.items()
+        if count > MAX_PARAMETERS and name not in MANY_PARAMETERS
     }
     assert not found, f"more than {MAX_PARAMETERS} parameters: {found}"
 
 
 def test_no_exception_outlives_its_reason() -> None:
-    known = {name for name, _ in _functions()} | {str(path.relative_to(ROOT)) for path in _sources()}
+    known = {*_facts().lengths, *(str(path.relative_to(ROOT)) for path in _sources())}
     assert {*LONG_FILES, *LONG_FUNCTIONS, *MANY_PARAMETERS} <= known
 
 
@@ -134,16 +157,8 @@ def test_nothing_is_left_half_done() -> None:
 
 def test_no_transformer_may_guess() -> None:
     """Where its grids are missing PROJ shifts by nothing and says nothing, unless told not to."""
-    found = []
-    for path in _sources():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
-                ("Transformer.from_crs", "TransformerGroup")
-            ):
-                options = {option.arg: ast.unparse(option.value) for option in node.keywords}
-                if options.get("allow_ballpark") != "False":
-                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
-    assert not found
+    assert _facts().lengths, "no source was looked at"
+    assert not _facts().guessing
 
 
 def test_no_unsafe_loader_runs_what_it_reads() -> None:

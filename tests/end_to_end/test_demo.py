@@ -1,4 +1,4 @@
-"""The demo at a quarter of its size: two satellites, one broken package, every promised accuracy."""
+"""The demo at a fifth of its size: two satellites, one broken package, every promised accuracy."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ def result(prefect: None, tmp_path_factory: pytest.TempPathFactory) -> DemoResul
         tmp_path_factory.mktemp("demo-home"),
         report=lambda done, total, label: None,
         say=print,
-        passes=(Pass("kazeosat-1-naomi", 400), Pass("kazeosat-2-keis", 500)),
+        passes=(Pass("kazeosat-1-naomi", 200), Pass("kazeosat-2-keis", 300)),
     )
 
 

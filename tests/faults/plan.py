@@ -26,7 +26,7 @@ EFFECTS: tuple[Effect, ...] = (
 """What goes wrong, and among which calls it is counted; None: all of them."""
 HALVED: Effect = ("short", 0, frozenset(WRITES))
 """Half of what was to be written is written, and said to be: nothing need fail, and nothing may be missing."""
-IN_CI = 90
+IN_CI = 78
 """Trials a scenario."""
 TURNS = 6
 """Runs of one trial that are disturbed, one after the other: restarts are disturbed too."""

@@ -15,16 +15,17 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+# The first is the same engine without windows, menus and pages of its own, which nobody sees here.
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 # A machine's /dev/shm may be too small for a page.
 _ARGUMENTS = ("--disable-dev-shm-usage", "--no-proxy-server")
 # Maps are drawn with WebGL, here by the processor. Without it, what moves on a page costs less of that.
-_MAPS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+_MAPS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--in-process-gpu")
 _NO_MAPS = ("--disable-gpu",)
 # A busy machine draws maps by its processor: what is waited for may take a while, and is not the worse for it.
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
-DESK = (1440, 900)
+DESK = (1280, 800)
 PHONE = (390, 844)
 
 
@@ -120,10 +121,12 @@ def watched(
     statuses
         HTTP statuses of 400 and more that the test brings about.
     context
-        More options of Playwright's ``new_context``, such as ``locale`` or ``has_touch``.
+        More options of Playwright's ``new_context``, such as ``locale`` or ``has_touch``. Maps do not glide unless
+        ``reduced_motion`` says otherwise: each picture on the way is drawn by the processor.
     """
     watch = Watch(origin, statuses)
     options = {"base_url": origin, "viewport": {"width": size[0], "height": size[1]}, "locale": "en-GB", **context}
+    options.setdefault("reduced_motion", "reduce")
     held = browser.new_context(**options)
     try:
         held.on("page", watch.follow)
