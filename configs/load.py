@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -44,15 +44,16 @@ def read_config[Config: BaseModel](path: Path, schema: type[Config]) -> Config:
         known = _read.get((path, schema))
         if known is not None and known[0] == state:
             return known[1]  # type: ignore[no-any-return]  # it was read as this schema
-        config = _parsed(stream.read(), path.name, schema)
+        config = _parsed(stream, path.name, schema)
     if time.time_ns() - state.changed_ns > _SETTLED_NS:
         _read[path, schema] = state, config
     return config
 
 
-def _parsed[Config: BaseModel](text: bytes, name: str, schema: type[Config]) -> Config:
+def _parsed[Config: BaseModel](stream: BinaryIO, name: str, schema: type[Config]) -> Config:
     try:
-        data = YAML(typ="safe").load(text)
+        # The stream, not its bytes: what is wrong is then told with the file's path.
+        data = YAML(typ="safe").load(stream)
     except YAMLError as error:
         raise ConfigError(f"{name}: not readable as YAML: {error}") from error
     try:

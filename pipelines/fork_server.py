@@ -76,6 +76,7 @@ def serve(place: Path) -> Asked:
         gc.disable()
         for name in IMPORTED:
             importlib.import_module(name)
+        # Not before: numba comes with it, and writes into the environment.
         from pipelines.fork_knowledge import find_out
 
         find_out()

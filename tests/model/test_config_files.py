@@ -1,6 +1,7 @@
 """Configuration files are read once, and anew as soon as they say something else."""
 
 import itertools
+import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -28,6 +29,23 @@ def test_a_changed_file_is_read_anew_at_once(tmp_path: Path, replaced: bool) -> 
         else:
             path.write_text(text)
         assert read_config(path, SubscriptionsConfig).most == number
+
+
+def test_what_was_kept_is_read_anew_once_it_changes(tmp_path: Path) -> None:
+    path = tmp_path / "subscriptions.yaml"
+    path.write_text("most: 10\n")
+    time.sleep(2.1)  # it is kept when it has been at rest for two seconds
+    kept = read_config(path, SubscriptionsConfig)
+    assert read_config(path, SubscriptionsConfig) is kept
+    path.write_text("most: 11\n")
+    assert read_config(path, SubscriptionsConfig).most == 11
+
+
+def test_what_is_no_yaml_is_told_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "subscriptions.yaml"
+    path.write_text("most: 10\n  overlap_hours: [\n")
+    with pytest.raises(ConfigError, match=rf"^subscriptions.yaml: not readable as YAML(.|\n)*{path}.*line 2"):
+        read_config(path, SubscriptionsConfig)
 
 
 def test_a_file_that_became_wrong_is_refused(tmp_path: Path) -> None:

@@ -125,8 +125,10 @@ def watched(
         ``reduced_motion`` says otherwise: each picture on the way is drawn by the processor.
     """
     watch = Watch(origin, statuses)
-    options = {"base_url": origin, "viewport": {"width": size[0], "height": size[1]}, "locale": "en-GB", **context}
-    options.setdefault("reduced_motion", "reduce")
+    options = {
+        "base_url": origin, "viewport": {"width": size[0], "height": size[1]}, "locale": "en-GB",
+        "reduced_motion": "reduce", **context,
+    }  # fmt: skip
     held = browser.new_context(**options)
     try:
         held.on("page", watch.follow)
