@@ -31,11 +31,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pipelines.fork_client import COUNT_BYTES, FORWARDED, PLACE, SOCKET, STARTED, STATUS_BYTES, at
+from pipelines.memory import keep_one_heap
 from pipelines.prctl import call_it, end_with
 
 IMPORTED = (
     "pipelines.deployments", "prefect.engine", "prefect.flow_engine", "distributed", "pipelines.describe",
     "processing.archive.registration", "processing.geometry.angles_stage", "mgrs", "pystac.validation.jsonschemas",
+    "fastapi.encoders",
 )  # fmt: skip
 """What every run needs, or every scene; most of it is imported where it is used."""
 _BACKLOG = 128
@@ -243,4 +245,5 @@ def become(asked: Asked) -> None:
 
 
 if __name__ == "__main__":
+    keep_one_heap()
     become(serve(Path(os.environ[PLACE])))

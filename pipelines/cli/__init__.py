@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from pipelines.memory import share_one_arena
+from pipelines.memory import keep_one_heap
 
 COMMANDS = (
     "demo", "up", "info", "process", "backfill", "search", "passes", "day", "ortho", "adjust", "export-rpc",
@@ -65,5 +65,5 @@ def _root(
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done (held and rejected are results), 1 failed, 2 wrong usage."""
-    share_one_arena()
+    keep_one_heap()
     app()
