@@ -21,7 +21,7 @@ _OURS = {
     "self", "root", "parent", "collection", "items", "item", "version-history", "latest-version",
     "predecessor-version", "successor-version", "tilejson", "wmts",
 }  # fmt: skip
-_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII).fullmatch
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 _ITEM_FILE = re.compile(r"(?:\.\./)+(?:products/)?([^/]+)/([^/]+)/item\.json")
 _EARLIER_FILE = re.compile(r"(?:\.\./)+archive/([^/]+)/\d{4}/\d\d/\d\d/([^/]+)/([0-9a-f]+)\.files/item\.json")
 
@@ -84,9 +84,9 @@ def published_item(request: Request, item: Item, *, version: str | None = None) 
         link("collection", above),
         *(_derived(request, found) for found in _kept(item)),
     ]
-    named = _part(item_id) if version is None else f"{_part(item_id)}@{_part(version)}"
-    links += _map_links(f"{base}{TILES}/{_part(collection)}/{named}", item)
-    files = f"{base}{DOWNLOAD}/{_part(collection)}/{named}"
+    named = item_id if version is None else f"{item_id}@{version}"
+    links += _map_links(tiles_href(request, collection, named), item)
+    files = f"{base}{DOWNLOAD}/{_part(collection)}/{_part(named, safe='@')}"
     assets = {
         key: asset | {"href": _asset_href(files, key, str(asset["href"]))}
         for key, asset in item.get("assets", {}).items()
@@ -174,7 +174,7 @@ def _derived(request: Request, found: Link) -> Link:
 
 def tiles_href(request: Request, collection: str, item: str) -> str:
     """Address of what of an item can be looked at; ``item`` is ``ID`` or ``ID@VERSION``."""
-    return f"{origin(request)}{TILES}/{_part(collection)}/{quote(item, safe='@')}"
+    return f"{origin(request)}{TILES}/{_part(collection)}/{_part(item, safe='@')}"
 
 
 def _map_links(here: str, item: Item) -> list[Link]:
@@ -205,6 +205,6 @@ def _asset_href(files: str, key: str, href: str) -> str:
     return f"{files}/{_part(key)}/{_part(name)}"
 
 
-def _part(text: str) -> str:
-    # Asked six times for each item of a page: nearly all names need no quoting, which takes ten times as long.
-    return text if _PLAIN(text) else quote(text, safe="")
+def _part(text: str, safe: str = "") -> str:
+    # Asked many times for each item of a page: nearly all names need no quoting, which takes ten times as long.
+    return text if _PLAIN(text) else quote(text, safe=safe)
