@@ -176,6 +176,15 @@ def test_signing_in_and_out(opened):
     ]
 
 
+def test_who_signs_in_by_the_pages_head_comes_back_to_what_he_looked_at(opened, portal):
+    page = opened(f"/item/{portal.key}")
+    page.get_by_role("banner").get_by_role("link", name="Sign in").click()
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Sign in").first.click()
+    expect(page.get_by_role("banner").get_by_role("link", name="Sign in")).to_have_count(0)
+    expect(page).to_have_url(re.compile(f"/item/{portal.key}$"))
+
+
 def test_dates_and_numbers_are_kazakh_where_the_browser_has_no_kazakh(opened, portal):
     page = opened(f"/item/{portal.key}", locale="kk")
     expect(page.locator("article h1")).to_have_text("2026 ж. 22 мам., 05:41 UTC")

@@ -14,6 +14,7 @@ const ROUTES = [
 ];
 let arrive = () => {};
 let steps = 0;
+let left = null;
 
 /** The view of an address: its name, the parts of its path, and its query; null if it is none of this page's. */
 export function viewOf(address) {
@@ -34,8 +35,12 @@ function decoded(text) {
 
 export const here = () => viewOf(new URL(location.href)) ?? { name: "search", parts: [], query: new URLSearchParams() };
 
+/** The address that the way led from to this one; null where it did not begin on this page. */
+export const before = () => left;
+
 /** Go to an address of this page. */
 export function go(path, { replace = false, quiet = false } = {}) {
+  if (!quiet) left = location.pathname + location.search;
   if (replace) history.replaceState(history.state, "", path);
   else {
     history.pushState(null, "", path);
@@ -55,6 +60,7 @@ export function start(hear) {
   arrive = hear;
   addEventListener("popstate", () => {
     steps = Math.max(steps - 1, 0);
+    left = null;
     arrive(here());
   });
   document.addEventListener("click", (event) => {

@@ -7,7 +7,8 @@ import * as router from "./router.js";
 
 export async function show(page, place) {
   const element = h("article", { class: "item narrow" });
-  const next = place.query.get("next");
+  // Who is asked to sign in is led on, and who does so of his own accord back to what he was looking at.
+  const next = place.query.get("next") ?? router.before();
   const draw = () => fill(element, page.account.signedIn ? inside(page, draw) : outside(page, draw, next));
   await page.account.learn();
   draw();
