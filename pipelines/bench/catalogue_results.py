@@ -105,8 +105,11 @@ def goals(result: CatalogueBench) -> dict[str, dict[str, float | int]]:
     }  # fmt: skip
     compared = [stage for stage in result.stages if shares(stage)]
     if compared:
-        worst = max(share["p50"] for share in shares(compared[-1]).values())
-        found["share_of_pgstac"] = {"items": compared[-1].items, "asked_at_most": SHARE_GOAL, "found": worst}
+        for percent in ("p50", "p95"):
+            worst = max(share[percent] for share in shares(compared[-1]).values())
+            found[f"{percent}_share_of_pgstac"] = {
+                "items": compared[-1].items, "asked_at_most": SHARE_GOAL, "found": worst,
+            }  # fmt: skip
     if len(result.stages) > 1:
         peaks = [stage.ingested[EMBEDDED].peak_rss_bytes for stage in result.stages]
         found["ingest_memory_growth"] = {

@@ -92,7 +92,9 @@ def test_ratios_and_goals(tmp_path):
     assert shares(result.stages[1]) == {}
     held = goals(result)
     assert held["ingest_items_per_cpu_s"]["found"] == 10_000
-    assert held["share_of_pgstac"] == {"items": 10_000, "asked_at_most": 1 / 3, "found": pytest.approx(0.2)}
+    for percent in ("p50", "p95"):
+        asked = {"items": 10_000, "asked_at_most": 1 / 3, "found": pytest.approx(0.2)}
+        assert held[f"{percent}_share_of_pgstac"] == asked
     assert held["ingest_memory_growth"]["found"] == 2.0
     assert result.stages[0].ingested[PGSTAC].rate == 1_250
     text = describe(result)
