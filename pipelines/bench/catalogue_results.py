@@ -105,8 +105,9 @@ def goals(result: CatalogueBench) -> dict[str, dict[str, float | int]]:
     }  # fmt: skip
     compared = [stage for stage in result.stages if shares(stage)]
     if compared:
+        parts = shares(compared[-1]).values()
         for percent in ("p50", "p95"):
-            worst = max(share[percent] for share in shares(compared[-1]).values())
+            worst = max(part[percent] for part in parts)
             found[f"{percent}_share_of_pgstac"] = {
                 "items": compared[-1].items, "asked_at_most": SHARE_GOAL, "found": worst,
             }  # fmt: skip

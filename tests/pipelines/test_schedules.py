@@ -259,7 +259,7 @@ def test_a_pass_runs_at_its_time_waits_without_a_worker_and_marks_its_gap(
     los = datetime.now(UTC) + timedelta(seconds=12)
     record = next(all_passes(home)).model_copy(
         update={
-            "key": "kazeosat-1-1-astana", "run": None, "orbit": 1, "expected": 2, "aos": los - timedelta(minutes=10),
+            "key": "kazeosat-1-1-elsewhere", "run": None, "orbit": 1, "expected": 2, "aos": los - timedelta(minutes=10),
             "tca": los - timedelta(minutes=5), "los": los, "imaged_from": los - timedelta(hours=2),
             "mission": "kazeosat-1", "state": PassState.PLANNED,
             # Of a station that no pass is forecast for: one forecast for this very hour would be taken for this pass.
