@@ -80,8 +80,10 @@ def serve(place: Path) -> Asked:
             importlib.import_module(name)
         # Not before: numba comes with it, and writes into the environment.
         from pipelines.fork_knowledge import find_out
+        from pipelines.prefect_thrift import thrifty
 
         find_out()
+        thrifty()
         # Numba and rasterio leave words for themselves there, which no import in a fork would write again.
         added = {name: value for name, value in os.environ.items() if given.get(name) != value}
         if threading.active_count() > 1:

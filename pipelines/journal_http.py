@@ -6,6 +6,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -39,13 +40,20 @@ def ask_prefect(path: str, body: Any = None) -> Any:
     return _ask(url + path, json.dumps(body).encode(), proof)
 
 
+@cache
+def _opener() -> urllib.request.OpenerDirector:
+    """Made once: each new one reads the system's certificates.
+
+    Proxies are for the world outside; the server is on this machine or in this network.
+    """
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 def _ask(url: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
     request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json", **headers})  # noqa: S310
     password = os.environ.get("PREFECT_API_AUTH_STRING")
     if password:
         request.add_header("Authorization", "Basic " + base64.b64encode(password.encode()).decode())
-    # Proxies are for the world outside; the server is on this machine or in this network.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=_TIMEOUT_S) as answer:
+    with _opener().open(request, timeout=_TIMEOUT_S) as answer:
         text = answer.read()
     return json.loads(text) if text else None

@@ -1,6 +1,6 @@
 """How many scenes an hour go from the landing zone to the catalogue by themselves, and what orchestration costs.
 
-The same small scenes are processed twice on the same machine: without Prefect, by as many processes side by side as
+The same scenes are processed twice on the same machine: without Prefect, by as many processes side by side as
 the work pool runs; and by a ``qyran up`` of its own, into whose landing zone they are dropped. What a scene takes
 longer there is what the orchestration costs: processes, imports, states, the database.
 """
@@ -15,22 +15,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from configs.compute import load_compute
 from configs.settings import Home
-from pipelines.bench.catalogue_results import percentile
-from pipelines.bench.machine import describe_machine
+from pipelines.bench.flow_kind import SceneKind
+from pipelines.bench.flow_results import Alone, FlowBench, Orchestrated, held_against
+from pipelines.bench.flow_scenes import Scenes, make_scenes
+from pipelines.demo import PASSES
 from pipelines.prefect_http import prefect_client
 from processing.archive.layout import ITEM, PRODUCT_RECORD
 from processing.model.errors import Defect
 from processing.model.product import Product
-from processing.testing.series import write_elevations, write_series
 
 type Progress = Callable[[int, int, str], None]
 _STARTS_S, _SCENE_S = 600.0, 180.0
+_WARM = len(PASSES)
+"""Scenes that a process does first, and that do not count: one of each kind of sensor, for imports and kernels."""
 _LOCKED = "database is locked"
 
 
@@ -38,42 +41,11 @@ _LOCKED = "database is locked"
 class FlowBenchOptions:
     """What is measured."""
 
+    kind: SceneKind = SceneKind.SMALL
     scenes: int = 20
     """Dropped into the landing zone at once."""
     baseline: int = 6
     """Processed without Prefect."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlowBench:
-    """Figures of one run."""
-
-    machine: dict[str, str | int | float]
-    scenes: int
-    published: int
-    wall_s: float
-    """From the drop until the last item."""
-    scenes_per_hour: float
-    scene_s: float
-    """Wall time per scene that went through, all side by side: ``wall_s / scenes`` from the first item on."""
-    alone_s: float
-    """The same work without Prefect, as many side by side, before and after: wall time per scene."""
-    overhead_s: float
-    """What orchestration adds to each scene."""
-    cpu_s: float
-    """Processor time per scene of everything that ran, server and worker included."""
-    alone_cpu_s: float
-    latency_p50_s: float
-    """From the drop to the item; all were dropped at once, so that most of it is the queue."""
-    latency_p95_s: float
-    locked: int
-    """Lines of all logs that complain of a locked database."""
-    page_p95_ms: float
-    """Answers of Prefect's server to the question its page of runs asks, while scenes went through."""
-
-    def document(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return asdict(self)
 
 
 def run_flow_bench(folder: Path, how: FlowBenchOptions, *, progress: Progress | None = None) -> FlowBench:
@@ -93,55 +65,47 @@ def run_flow_bench(folder: Path, how: FlowBenchOptions, *, progress: Progress | 
     scratch = folder / f"flow-{os.getpid()}"
     scratch.mkdir(parents=True)
     try:
+        side_by_side = load_compute().limits.scenes
+        most = max(how.scenes, side_by_side * (_WARM + max(1, how.baseline // side_by_side)))
+        tell(0, how.scenes, "making packages")
+        scenes = make_scenes(how.kind, most, scratch / "made")
         # Before and after: a machine that others use too is not as fast all the while.
         tell(0, how.scenes, "without Prefect")
-        before = _alone(scratch / "before", how)
-        orchestrated = _orchestrated(scratch / "up", how, tell)
+        alone = _alone(scratch / "before", how, scenes)
+        orchestrated = _orchestrated(scratch / "up", how, scenes, tell)
         tell(how.scenes, how.scenes, "without Prefect, again")
-        after = _alone(scratch / "after", how)
-        return _held_against(orchestrated, (before[0] + after[0]) / 2, (before[1] + after[1]) / 2)
+        alone += _alone(scratch / "after", how, scenes)
+        return held_against(orchestrated, alone, how.kind)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _alone(folder: Path, how: FlowBenchOptions) -> tuple[float, float]:
-    """Wall and processor time of a scene where nobody orchestrates, as many side by side as the work pool runs."""
+def _alone(folder: Path, how: FlowBenchOptions, scenes: Scenes) -> list[Alone]:
+    """What scenes take where nobody orchestrates, as many side by side as the work pool runs."""
     side_by_side = load_compute().limits.scenes
-    each = max(1, how.baseline // side_by_side)
-    packages = write_series(_made(folder / "deliveries"), side_by_side * (each + 1))
+    each = _WARM + max(1, how.baseline // side_by_side)
+    packages = scenes.packages[: side_by_side * each]
     home = folder / "home"
-    write_elevations(home / "auxiliary" / "dem")
+    scenes.elevations_in(home / "auxiliary" / "dem")
     jobs = []
     for number in range(side_by_side):
-        given = packages[number * (each + 1) : (number + 1) * (each + 1)]
-        command = [sys.executable, "-m", "pipelines.bench.flow_job", str(home), *map(str, given)]
+        given = packages[number * each : (number + 1) * each]
+        command = [sys.executable, "-m", "pipelines.bench.flow_job", str(home), str(_WARM), *map(str, given)]
         jobs.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))  # noqa: S603 - our own program
-    answers = []
+    seen = []
     for job in jobs:
-        said, _ = job.communicate(timeout=_SCENE_S * (each + 1) + _STARTS_S)
+        said, _ = job.communicate(timeout=_SCENE_S * each + _STARTS_S)
         if job.returncode != 0:
             raise Defect("a scene was not processed without Prefect", kind="bench.alone")
-        answers.append(json.loads(said))
-    seconds = [second for answer in answers for second in answer["seconds"]]
-    scenes = len(seconds)
-    return sum(seconds) / scenes / side_by_side, sum(answer["cpu_s"] for answer in answers) / scenes
+        for name, (seconds, cpu_s) in json.loads(said).items():
+            seen.append(Alone(sensor=scenes.sensors[name], wall_s=seconds / side_by_side, cpu_s=cpu_s))
+    return seen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Orchestrated:
-    """What was seen of the scenes that an installation processed."""
-
-    dropped: float
-    ended: list[float]
-    cpu_s: float
-    locked: int
-    pages: list[float]
-
-
-def _orchestrated(folder: Path, how: FlowBenchOptions, tell: Progress) -> _Orchestrated:
+def _orchestrated(folder: Path, how: FlowBenchOptions, scenes: Scenes, tell: Progress) -> Orchestrated:
     home = Home(folder / "home")
-    packages = write_series(_made(folder / "deliveries"), how.scenes)
-    write_elevations(home.dem)
+    packages = scenes.placed(folder / "deliveries", scenes.packages[: how.scenes])
+    scenes.elevations_in(home.dem)
     with _up(home) as (process, addresses):
         cpu_before = _cpu_of(home, process)
         home.landing.mkdir(exist_ok=True)
@@ -158,30 +122,11 @@ def _orchestrated(folder: Path, how: FlowBenchOptions, tell: Progress) -> _Orche
             time.sleep(2)
         cpu = _cpu_of(home, process) - cpu_before
         locked = sum(path.read_text(errors="replace").count(_LOCKED) for path in home.logs.glob("*.log"))
-    return _Orchestrated(dropped=dropped, ended=sorted(items.values()), cpu_s=cpu, locked=locked, pages=pages)
-
-
-def _held_against(seen: _Orchestrated, alone_s: float, alone_cpu_s: float) -> FlowBench:
-    """The figures, beside what a scene takes without Prefect."""
-    ended, scenes = seen.ended, len(seen.ended)
-    scene_s = (ended[-1] - ended[0]) / (scenes - 1)
-    latencies = [end - seen.dropped for end in ended]
-    return FlowBench(
-        machine=describe_machine(),
-        scenes=scenes,
-        published=scenes,
-        wall_s=round(latencies[-1], 1),
-        scenes_per_hour=round(3600 / scene_s, 1),
-        scene_s=round(scene_s, 2),
-        alone_s=round(alone_s, 2),
-        overhead_s=round(scene_s - alone_s, 2),
-        cpu_s=round(seen.cpu_s / scenes, 2),
-        alone_cpu_s=round(alone_cpu_s, 2),
-        latency_p50_s=round(percentile(latencies, 50), 1),
-        latency_p95_s=round(percentile(latencies, 95), 1),
-        locked=seen.locked,
-        page_p95_ms=round(percentile(seen.pages, 95), 0) if seen.pages else 0.0,
-    )
+    in_turn = sorted(items, key=lambda name: items[name])
+    return Orchestrated(
+        dropped=dropped, ended=[items[name] for name in in_turn], sensors=[scenes.sensors[name] for name in in_turn],
+        cpu_s=cpu, locked=locked, pages=pages, side_by_side=load_compute().limits.scenes,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -249,36 +194,3 @@ def _cpu_of(home: Home, process: subprocess.Popen[str]) -> float:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
                 ticks += sum(int(field) for field in fields[11:15])
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder
-
-
-def describe(result: FlowBench) -> str:
-    """The figures as Markdown."""
-    machine = result.machine
-    title = f"**{result.scenes} small scenes from landing to catalogue**"
-    return "\n".join(
-        [
-            f"{title}, {machine['cpus']} CPUs, load {machine['load']}",
-            "",
-            "| figure | |",
-            "|---|---:|",
-            f"| scenes per hour | {result.scenes_per_hour:,.0f} |",
-            f"| a scene, s (without Prefect) | {result.scene_s:.2f} ({result.alone_s:.2f}) |",
-            f"| orchestration adds, s a scene | {result.overhead_s:.2f} |",
-            f"| processor time of a scene, s (without Prefect) | {result.cpu_s:.2f} ({result.alone_cpu_s:.2f}) |",
-            f"| drop to item, s: p50, p95 | {result.latency_p50_s:.1f}, {result.latency_p95_s:.1f} |",
-            f"| Prefect's server answers, ms: p95 | {result.page_p95_ms:.0f} |",
-            f"| complaints of a locked database | {result.locked} |",
-        ]
-    )
-
-
-def write_report(result: FlowBench, folder: Path) -> None:
-    """``flow.md`` and ``flow.json``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "flow.md").write_text(describe(result) + "\n", encoding="utf-8")
-    (folder / "flow.json").write_text(json.dumps(result.document(), indent=2) + "\n", encoding="utf-8")

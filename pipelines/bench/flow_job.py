@@ -1,11 +1,12 @@
-"""The work of ``process-scene`` without Prefect, in a process of its own: seconds of each package as JSON on stdout.
+"""The work of ``process-scene`` without Prefect, in a process of its own: JSON on stdout.
 
-``python -m pipelines.bench.flow_job HOME PACKAGE...``: hash, plan, compute, archive, describe, catalogue, and all that
-derives from it, as the landing zone's rules ask for.
+Wall and processor seconds of each package by its name.
+
+``python -m pipelines.bench.flow_job HOME WARM PACKAGE...``: hash, plan, compute, archive, describe, catalogue, and
+all that derives from it, as the landing zone's rules ask for.
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -58,16 +59,18 @@ def _derive(home: Home, registry: Registry, parent: Product, name: str) -> None:
 
 
 def main() -> None:
-    """Process what the command line names; the first one twice as long, for imports, does not count."""
+    """Process what the command line names; the first ``WARM`` take longer, for imports, and do not count."""
     home = Home.resolve(Path(sys.argv[1]))
     registry = load_registry(home.configs)
-    first, *rest = map(Path, sys.argv[2:])
-    work(home, registry, first)
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = [work(home, registry, package) for package in rest]
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    sys.stdout.write(json.dumps({"seconds": seconds, "cpu_s": cpu}) + "\n")
+    warm, packages = int(sys.argv[2]), list(map(Path, sys.argv[3:]))
+    for package in packages[:warm]:
+        work(home, registry, package)
+    seen = {}
+    for package in packages[warm:]:
+        before = time.process_time()
+        seconds = work(home, registry, package)
+        seen[package.name] = (seconds, time.process_time() - before)
+    sys.stdout.write(json.dumps(seen) + "\n")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def furnish(
     packages = write_series(deliveries, scenes)
     write_elevations(home.path / "auxiliary" / "dem")
     done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-m", "pipelines.bench.flow_job", str(home.path), *map(str, packages)],
+        [sys.executable, "-m", "pipelines.bench.flow_job", str(home.path), "0", *map(str, packages)],
         capture_output=True, text=True, check=False, timeout=_SCENES_S,
     )  # fmt: skip
     if done.returncode != 0:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.markdown import Markdown
 
+from pipelines.bench.flow_kind import SceneKind
 from pipelines.cli.options import DebugOption, HomeOption, JsonOption
 from pipelines.cli.output import configure_logging, err, out, plain_errors, print_json, progress_bar
 
@@ -180,9 +181,17 @@ def catalogue(
 @bench.command()
 def flow(
     home: HomeOption = None,
-    scenes: Annotated[int, typer.Option(help="Small scenes that are dropped into the landing zone.", min=2)] = 20,
+    scene: Annotated[
+        SceneKind,
+        typer.Option(
+            help="`small`: next to nothing to compute; `demo`: those of `qyran demo`, which are simulated first."
+        ),
+    ] = SceneKind.SMALL,
+    scenes: Annotated[int, typer.Option(help="Scenes that are dropped into the landing zone.", min=4)] = 20,
     baseline: Annotated[int, typer.Option(help="Scenes processed without Prefect.", min=2)] = 6,
-    report: Annotated[Path | None, typer.Option(help="Folder for flow.md and flow.json.", metavar="DIR")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for flow.md and flow.json, or flow-demo.*.", metavar="DIR")
+    ] = None,
     readme: Annotated[
         Path | None,
         typer.Option(help="Markdown file whose section between the bench markers is renewed.", exists=True),
@@ -190,7 +199,7 @@ def flow(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Drop small scenes into the landing zone of a `qyran up` of its own, and time them until they are catalogued.
+    """Drop scenes into the landing zone of a `qyran up` of its own, and time them until they are catalogued.
 
     Scenes per hour, what orchestration adds to each against the same work without Prefect, the time from landing to
     catalogue, and how Prefect's server answers meanwhile. Twenty scenes take some minutes on two cores.
@@ -200,16 +209,17 @@ def flow(
     configure_logging(debug=debug)
     with plain_errors(as_json=as_json, debug=debug):
         from configs.settings import Home
-        from pipelines.bench.flow import FlowBenchOptions, describe, run_flow_bench, write_report
+        from pipelines.bench.flow import FlowBenchOptions, run_flow_bench
+        from pipelines.bench.flow_results import describe, section_of, write_report
         from pipelines.bench.report import renew_between
 
-        options = FlowBenchOptions(scenes=scenes, baseline=baseline)
+        options = FlowBenchOptions(kind=scene, scenes=scenes, baseline=baseline)
         with _measuring() as tell:
             result = run_flow_bench(Home.resolve(home).path / "bench", options, progress=tell)
         if report is not None:
             write_report(result, report)
         if readme is not None:
-            renew_between(readme, "flow", f"\n{describe(result)}\n")
+            renew_between(readme, section_of(scene), f"\n{describe(result)}\n")
         _told(result, describe, as_json=as_json)
 
 
